@@ -1,0 +1,1 @@
+"""The sandbox: builds, boxes and the verbs on them."""

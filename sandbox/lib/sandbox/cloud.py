@@ -1,0 +1,32 @@
+"""The hosts that the upstream simulator answers for: production names, protocol, port in its pod and the variable of its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CloudHost:
+    """A provider's API host. Each has a port of its own in the simulator's pod, so that one can be refused alone."""
+
+    name: str
+    protocol: str
+    port: int
+    key_variable: str
+    key_prefix: str
+
+    @property
+    def service(self) -> str:
+        """The name of its Service."""
+        return self.name.replace(".", "-")
+
+
+CLOUD_HOSTS = (
+    CloudHost("api.openai.com", "openai", 8441, "OPENAI_API_KEY", "sk-proj-"),
+    CloudHost("api.groq.com", "groq", 8442, "GROQ_API_KEY", "gsk_"),
+    CloudHost("generativelanguage.googleapis.com", "gemini", 8443, "GEMINI_API_KEY", "AIza"),
+    CloudHost("api.mistral.ai", "mistral", 8444, "MISTRAL_API_KEY", ""),
+    CloudHost("ollama.com", "ollama", 8445, "OLLAMA_API_KEY", ""),
+    CloudHost("api.anthropic.com", "anthropic", 8446, "ANTHROPIC_API_KEY", "sk-ant-api03-"),
+)
+ADMIN_PORT = 9900
