@@ -20,20 +20,23 @@ def wait_until(true: object, seconds: float = 30.0) -> None:
         time.sleep(0.1)
 
 
-def pid_on_host(box: Sandbox, component: str) -> int:
-    """Translate a component's number inside to the host's."""
-    inner = box.status["components"][component]["pid"]
+def components_on_host(box: Sandbox) -> list[int]:
+    """The node's programs as this host numbers them; the sandbox's own state has their numbers inside."""
+    inside = {str(part["pid"]) for part in box.status["components"].values()}
+    namespace = Path(f"/proc/{child(box)}/ns/pid").readlink()
+    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 lines = (entry / "status").read_text().splitlines()
-            except (FileNotFoundError, ProcessLookupError):
+                same = (entry / "ns" / "pid").readlink() == namespace
+            except OSError:  # it ended meanwhile, or is the kernel's own
                 continue
-            numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
-            same_namespace = len(numbers) == 2 and (entry / "ns" / "pid").readlink() == Path(f"/proc/{child(box)}/ns/pid").readlink()
-            if same_namespace and numbers[1] == str(inner):
-                return int(entry.name)
-    raise AssertionError(f"{component} is not running")
+            numbers = next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
+            if same and len(numbers) == 2 and numbers[1] in inside:
+                found.append(int(entry.name))
+    assert len(found) == len(inside)
+    return found
 
 
 def child(box: Sandbox) -> int:
@@ -81,7 +84,7 @@ def test_killed_as_a_whole_it_is_told_and_cleaned_up(own_sandbox: Sandbox) -> No
 def test_programs_that_are_killed_come_back(own_sandbox: Sandbox) -> None:
     before = traces(own_sandbox.name)
     own_sandbox.run("up")
-    for pid in [pid_on_host(own_sandbox, component) for component in own_sandbox.status["components"]]:
+    for pid in components_on_host(own_sandbox):
         os.kill(pid, signal.SIGKILL)
 
     def all_are_back() -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import urllib.request
@@ -144,16 +145,13 @@ def test_the_audit_tells_who_wrote_what_and_never_a_body(sandbox: Sandbox) -> No
 
 
 def test_forward_makes_a_service_reachable_from_the_host(sandbox: Sandbox) -> None:
-    process = sandbox.start("forward", "ml/vllm-api:8000")
-    try:
+    with sandbox.start("forward", "ml/vllm-api:8000") as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[0]
         with urllib.request.urlopen(f"{url}/v1/models", timeout=5) as answer:  # noqa: S310  (its own loopback address)
             assert json.load(answer)["object"] == "list"
         assert {"url": url, "target": "ml/vllm-api"} in sandbox.status["forwards"]
-    finally:
-        process.send_signal(2)
-        process.wait(timeout=10)
+        process.send_signal(signal.SIGINT)
     assert sandbox.status["forwards"] == []
 
 

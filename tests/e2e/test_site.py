@@ -1,0 +1,205 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The site playbook with the homelab's own inventory, from an empty namespace to a proxy that answers, and back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+SANDBOX = ROOT / "sandbox" / "sandbox"
+#: The sandbox whose KUBECONFIG this is; a machine may run several.
+NAMED = ["--name", os.environ["SANDBOX_NAME"]] if "SANDBOX_NAME" in os.environ else []
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a playbook run said."""
+
+    code: int
+    output: str
+
+    @property
+    def recap(self) -> dict[str, int]:
+        (line,) = re.findall(r"^localhost +: (.*)$", self.output, re.MULTILINE)
+        return {key: int(value) for key, value in (pair.split("=") for pair in line.split())}
+
+
+class Site:
+    """The playbooks on a namespace of their own."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def play(self, name: str, *options: str, **variables: Any) -> Played:
+        given = {"litellm_namespace": self.namespace, "litellm_exposure": "none", **variables}
+        command = [Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{name}.yml", "-i", "inventories/sandbox"]
+        done = subprocess.run(
+            [*command, "-e", json.dumps(given), *options],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Played(done.returncode, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def site(core: client.CoreV1Api) -> Iterator[Site]:
+    """A namespace that is not there yet."""
+    if "SANDBOX_CA_FILE" not in os.environ:
+        pytest.skip('not on the sandbox: eval "$(sandbox/sandbox env)"')
+    name = f"site-{uuid.uuid4().hex[:8]}"
+    yield Site(name)
+    if core.list_namespace(field_selector=f"metadata.name={name}").items:
+        core.delete_namespace(name)
+
+
+@pytest.fixture(scope="module")
+def running(site: Site, core: client.CoreV1Api) -> Played:
+    """The first run, after a check mode run on the empty cluster."""
+    foretold = site.play("site", "--check", "--diff")
+    assert foretold.code == 0, foretold.output
+    assert not core.list_namespace(field_selector=f"metadata.name={site.namespace}").items
+    first = site.play("site")
+    assert first.code == 0, first.output
+    assert first.recap["changed"] == foretold.recap["changed"] == 4
+    return first
+
+
+def pods(core: client.CoreV1Api, site: Site) -> list[Any]:
+    found = core.list_namespaced_pod(site.namespace, label_selector="app=litellm").items
+    return [pod for pod in found if not pod.metadata.deletion_timestamp]
+
+
+def test_a_model_of_every_tier_answers_for_itself(running: Played) -> None:
+    for model in ("vllm-qwen", "ollama-qwen", "cloud-kimi", "cloud-minimax", "cloud-qwen3-coder"):
+        assert re.search(rf"{model} answered in [0-9.]+ s", running.output), running.output
+
+
+@pytest.mark.usefixtures("running")
+def test_the_second_run_changes_nothing_and_writes_nothing(site: Site) -> None:
+    again = site.play("site")
+    assert (again.code, again.recap["changed"]) == (0, 0), again.output
+    audit = subprocess.run([SANDBOX, *NAMED, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
+    own = [line for line in audit.splitlines() if site.namespace in line]
+    third = site.play("site")
+    assert third.recap["changed"] == 0
+    audit = subprocess.run([SANDBOX, *NAMED, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
+    assert [line for line in audit.splitlines() if site.namespace in line] == own
+
+
+@pytest.mark.usefixtures("running")
+def test_every_model_of_the_inventory_answers_for_itself(site: Site) -> None:
+    played = site.play(
+        "site", "--tags", "verify", litellm_verify_models="{{ litellm_models | map(attribute='model_name') }}", litellm_verify_strict=True
+    )
+    assert played.code == 0, played.output
+    assert len(re.findall(r"answered in", played.output)) == 13
+
+
+@pytest.mark.usefixtures("running")
+def test_no_secret_is_in_the_most_talkative_output(site: Site, core: client.CoreV1Api) -> None:
+    talkative = site.play("site", "-vvvv", "--diff").output
+    for key, encoded in core.read_namespaced_secret("litellm-secrets", site.namespace).data.items():
+        assert encoded not in talkative, key
+        assert base64.b64decode(encoded).decode() not in talkative, key
+
+
+@pytest.mark.usefixtures("running")
+def test_when_the_gpu_fails_the_cpu_answers(site: Site) -> None:
+    subprocess.run([SANDBOX, *NAMED, "upstream", "fault", "vllm-api", "status=500", "seconds=60"], check=True)
+    try:
+        played = site.play("site", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
+    finally:
+        subprocess.run([SANDBOX, *NAMED, "upstream", "clear", "vllm-api"], check=True)
+    assert played.code == 0, played.output
+    assert "vllm-qwen answered by ollama-qwen" in played.output
+
+
+@pytest.mark.usefixtures("running")
+def test_a_config_that_does_not_start_leaves_the_old_pod_serving(site: Site, core: client.CoreV1Api) -> None:
+    (before,) = pods(core, site)
+    broken = site.play("site", litellm_settings_extra={"litellm_settings": {"callbacks": ["nowhere.there"]}})
+    assert broken.code != 0
+    assert "Could not import there from nowhere" in broken.output
+    assert before.metadata.name in [
+        pod.metadata.name for pod in pods(core, site) if all(each.ready for each in pod.status.container_statuses)
+    ]
+    mended = site.play("site")
+    assert mended.code == 0, mended.output
+    assert [pod.metadata.name for pod in pods(core, site)] == [before.metadata.name], (
+        "the config is what it was, so the old revision serves on"
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_a_rollout_loses_no_request(site: Site, core: client.CoreV1Api, run_module: Any) -> None:
+    (before,) = pods(core, site)
+    (other,) = core.list_namespaced_pod("ml", label_selector="app=ollama").items
+    key = base64.b64decode(core.read_namespaced_secret("litellm-secrets", site.namespace).data["LITELLM_MASTER_KEY"]).decode()
+    load = (Path(__file__).parent / "load.py").read_text()
+    argv = ["python3", "-c", load, f"http://litellm.{site.namespace}.svc.cluster.local:4000", key, "ollama-qwen", "30"]
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(run_module, "k8s_exec", {"namespace": "ml", "pod": other.metadata.name, "argv": argv})
+        time.sleep(4)
+        played = site.play("site", litellm_settings_extra={"litellm_settings": {"drop_params": True}})
+    assert (played.code, played.recap["changed"]) == (0, 2), played.output
+    assert before.metadata.name not in [pod.metadata.name for pod in pods(core, site)]
+    status = json.loads(loading.result().result["stdout"])
+    assert list(status) == ["answered"]
+    assert status["answered"] > 200
+
+
+@pytest.mark.usefixtures("running")
+def test_a_changed_key_starts_new_pods(site: Site, core: client.CoreV1Api) -> None:
+    (before,) = pods(core, site)
+    core.patch_namespaced_secret("litellm-secrets", site.namespace, {"stringData": {"LITELLM_MASTER_KEY": f"sk-{uuid.uuid4().hex}"}})
+    extra = {"litellm_settings": {"drop_params": True}}  # as the test before left it
+    played = site.play("site", litellm_settings_extra=extra)
+    assert (played.code, played.recap["changed"]) == (0, 1), played.output
+    assert before.metadata.name not in [pod.metadata.name for pod in pods(core, site)]
+
+
+@pytest.mark.usefixtures("running")
+def test_in_the_three_tier_routing_openai_answers_when_both_others_are_down(site: Site) -> None:
+    three_tier = site.play("site", "-i", "inventories/three-tier")
+    assert three_tier.code == 0, three_tier.output
+    try:
+        for host, last in (("vllm-api", "ollama-qwen"), ("ollama", "openai-gpt4o")):
+            subprocess.run([SANDBOX, *NAMED, "upstream", "fault", host, "status=503", "seconds=60"], check=True)
+            played = site.play("site", "-i", "inventories/three-tier", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
+            assert f"vllm-qwen answered by {last}" in played.output, played.output
+    finally:
+        subprocess.run([SANDBOX, *NAMED, "upstream", "clear"], check=True)
+
+
+@pytest.mark.usefixtures("running")
+def test_teardown_wants_to_be_sure_and_keeps_the_secret(site: Site, core: client.CoreV1Api) -> None:
+    unsure = site.play("teardown")
+    assert unsure.code != 0
+    assert "teardown_confirm=true" in unsure.output
+    sure = site.play("teardown", teardown_confirm=True)
+    assert (sure.code, sure.recap["changed"]) == (0, 1), sure.output
+    assert site.play("teardown", teardown_confirm=True).recap["changed"] == 0
+    assert [each.metadata.name for each in core.list_namespaced_secret(site.namespace).items] == ["litellm-secrets"]
+    assert site.play("teardown", teardown_confirm=True, teardown_secrets=True).recap["changed"] == 1
+    assert core.list_namespaced_secret(site.namespace).items == []
