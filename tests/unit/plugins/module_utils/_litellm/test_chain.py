@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.chain import MAX_FALLBACKS, Problem, find_problems, tree, walk
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.chain import MAX_FALLBACKS, Problem, find_problems, tree, walk
 
 CLOUD = {
     "cloud-kimi": ["cloud-minimax", "vllm-qwen", "ollama-qwen"],

@@ -7,11 +7,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.check import find_problems, leave_out, model_groups
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import Told, fallbacks_of, identify, merge
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import load, rewrite
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def entry(name, backend=None, **params):

@@ -8,9 +8,10 @@ import copy
 import time
 
 import pytest
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import DocumentError, checksum, load, rewrite
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import DocumentError, checksum, load, rewrite
 
 HAND_WRITTEN = """\
 # LiteLLM of the homelab: see the wiki before you edit

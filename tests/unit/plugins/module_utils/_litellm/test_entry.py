@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.entry import (
     address,
     entry_id,

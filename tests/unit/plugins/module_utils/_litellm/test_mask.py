@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.mask import mask
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.mask import mask
 
 SECRET = "sk-Tr0ub4dor-and-3"
 
