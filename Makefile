@@ -16,7 +16,7 @@ lint: venv ## Run every static check
 	@.venv/bin/python scripts/lint
 
 bench: venv ## Print the timings, as ratios against a rival in the same run
-	@scripts/bench
+	@.venv/bin/python scripts/bench
 
 venv: ## Make .venv with everything the project needs (idempotent)
 	@scripts/venv

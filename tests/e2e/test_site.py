@@ -13,7 +13,6 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,22 +150,47 @@ def test_a_config_that_does_not_start_leaves_the_old_pod_serving(site: Site, cor
     )
 
 
+def load_pod(namespace: str, *, seconds: int, rate: int) -> dict[str, Any]:
+    """A pod that asks LiteLLM for a while, with the key as a real client has it: from the Secret."""
+    key = {"secretKeyRef": {"name": "litellm-secrets", "key": "LITELLM_MASTER_KEY"}}
+    url = f"http://litellm.{namespace}.svc.cluster.local:4000"
+    script = (Path(__file__).parent / "load.py").read_text()
+    container = {
+        "name": "load",
+        "image": "docker.io/sandbox/upstream:1",
+        "command": ["python3", "-c", script, url, "ollama-qwen", str(seconds), str(rate)],
+        "env": [{"name": "LITELLM_MASTER_KEY", "valueFrom": key}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "securityContext": security, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": spec}
+
+
+def result_of(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, Any]:
+    """Wait for a pod's end and return the JSON it printed."""
+    for _ in range(120):
+        phase = core.read_namespaced_pod(name, namespace).status.phase
+        if phase in ("Succeeded", "Failed"):
+            break
+        time.sleep(0.5)
+    assert phase == "Succeeded"
+    # The client would otherwise guess that JSON in a log is to be parsed, and hand back its Python form.
+    text = core.read_namespaced_pod_log(name, namespace, _preload_content=False).data.decode()
+    return dict(json.loads(text))
+
+
 @pytest.mark.usefixtures("running")
-def test_a_rollout_loses_no_request(site: Site, core: client.CoreV1Api, run_module: Any) -> None:
+def test_a_rollout_loses_no_request(site: Site, core: client.CoreV1Api) -> None:
     (before,) = pods(core, site)
-    (other,) = core.list_namespaced_pod("ml", label_selector="app=ollama").items
-    key = base64.b64decode(core.read_namespaced_secret("litellm-secrets", site.namespace).data["LITELLM_MASTER_KEY"]).decode()
-    load = (Path(__file__).parent / "load.py").read_text()
-    argv = ["python3", "-c", load, f"http://litellm.{site.namespace}.svc.cluster.local:4000", key, "ollama-qwen", "30"]
-    with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(run_module, "k8s_exec", {"namespace": "ml", "pod": other.metadata.name, "argv": argv})
-        time.sleep(4)
-        played = site.play("site", litellm_settings_extra={"litellm_settings": {"drop_params": True}})
+    core.create_namespaced_pod(site.namespace, load_pod(site.namespace, seconds=30, rate=10))
+    time.sleep(4)
+    played = site.play("site", litellm_settings_extra={"litellm_settings": {"drop_params": True}})
     assert (played.code, played.recap["changed"]) == (0, 2), played.output
     assert before.metadata.name not in [pod.metadata.name for pod in pods(core, site)]
-    status = json.loads(loading.result().result["stdout"])
-    assert list(status) == ["answered"]
-    assert status["answered"] > 200
+    found = result_of(core, site.namespace, "load")
+    assert list(found["status"]) == ["answered"]
+    assert found["status"]["answered"] > 200
 
 
 @pytest.mark.usefixtures("running")
