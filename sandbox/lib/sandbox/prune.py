@@ -7,19 +7,19 @@ from pathlib import Path
 
 from sandbox import images, programs, store
 from sandbox.box import boxes
-from sandbox.cache import remove
+from sandbox.cache import locked, remove
 from sandbox.paths import cache_root
 from sandbox.progress import say
 
 
 def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_blocks * 512
-    return sum(file.lstat().st_blocks * 512 for file in path.rglob("*") if file.lstat().st_nlink == 1 or file.is_file())
+    """Return the bytes on disk; of a file that is hard-linked n times an nth, for the stores share theirs."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if not file.is_dir()]
+    return sum(file.lstat().st_blocks * 512 // file.lstat().st_nlink for file in files)
 
 
 def prune() -> None:
-    """Remove programs, image archives and stores of other versions, and Go's caches, which only a new build needs."""
+    """Remove programs, image archives and stores of other versions, what interrupted builds left, and Go's caches."""
     used = {program.result for program in programs.PROGRAMS.values()} | {image.archive for image in images.images().values()}
     used.add(store.folder_for(images.loaded_images()))
     for box in boxes():
@@ -31,8 +31,10 @@ def prune() -> None:
             if path not in used and not path.name.startswith("."):
                 freed += _size(path)
                 remove(path)
-    go = cache_root() / "go"
-    if go.exists():
-        freed += _size(go)
-        remove(go)
+    with locked(cache_root() / "storage.lock"):  # an image that is being built just now uses tmp
+        for folder in ("go", "tmp"):
+            path = cache_root() / folder
+            if path.exists():
+                freed += _size(path)
+                remove(path)
     say(f"Removed {freed / 2**30:.1f} GiB from {os.fspath(cache_root())}")
