@@ -59,7 +59,7 @@ class Sandbox:
 
 
 def cgroups(name: str) -> list[Path]:
-    return list(Path("/sys/fs/cgroup").glob(f"**/homelab-llm-sandbox/{name}"))
+    return list(Path("/sys/fs/cgroup").glob(f"**/homelab-llm-sandbox/{name}-*"))
 
 
 def traces(name: str) -> dict[str, Any]:

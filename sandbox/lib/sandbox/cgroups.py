@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from sandbox.paths import cache_root
 
 PARENT = "homelab-llm-sandbox"
 INIT_GROUP = "init"
@@ -48,8 +51,9 @@ def hierarchies() -> list[Hierarchy]:
 
 
 def group_of(hierarchy: Hierarchy, box: str) -> Path:
-    """Return the folder of a sandbox's group in a hierarchy."""
-    return hierarchy.mount / PARENT / box
+    """Return the folder of a sandbox's group in a hierarchy. Sandboxes of one name in two caches are two sandboxes."""
+    cache = hashlib.sha256(os.fsencode(cache_root())).hexdigest()[:6]
+    return hierarchy.mount / PARENT / f"{box}-{cache}"
 
 
 def enter(box: str) -> None:
