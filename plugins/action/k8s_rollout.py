@@ -1,7 +1,7 @@
 # Copyright: Contributors to the homelab.llm collection
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits for a rollout in the controller: a module could not show anything before it ends, and costs 400 ms to start."""
+"""Waits for a rollout in the controller: a module could not show anything before it ends, and costs a second to start."""
 
 from __future__ import annotations
 

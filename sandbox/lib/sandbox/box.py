@@ -27,14 +27,7 @@ from sandbox.process import Process
 
 #: Names under this domain lead browsers and curl to loopback (RFC 6761), so web hosts need no entry in /etc/hosts.
 WEB_DOMAIN = "homelab.localhost"
-KUBECONFIG_USERS = {
-    "admin": "admin",
-    "manager": "manager",
-    "controller-manager": "controller-manager",
-    "scheduler": "scheduler",
-    "kubelet": "kubelet",
-    "proxy": "proxy",
-}
+KUBECONFIG_USERS = ("admin", "manager", "controller-manager", "scheduler", "kubelet", "proxy")
 #: What `down` removes. Certificates, keys, ports and logs stay: a kubeconfig goes on to be right, and a failure can be looked into.
 _OF_ONE_RUN = ("containerd", "var", "volumes", "lib", "forwards", "node.json", "components.json", "running.json", "audit-policy.yaml")
 
@@ -138,13 +131,20 @@ class Box:
             raise SandboxError(f"sandbox {self.name} is not running", "sandbox/sandbox up")
         return pid
 
-    def claim(self) -> None:
-        """Make it this checkout's own, or refuse when it is another's."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which Python finds the sandbox's own copy of this code."""
+        return {**os.environ, "PYTHONPATH": os.fspath(self.folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def refuse_anothers(self, remedy: str) -> None:
+        """Raise when it belongs to another checkout, which is still there."""
         owner = self.owner
         if owner and owner != CHECKOUT and owner.exists():
-            raise SandboxError(
-                f"sandbox {self.name} belongs to the checkout {owner}", "choose another with --name (or the variable SANDBOX_NAME)"
-            )
+            raise SandboxError(f"sandbox {self.name} belongs to the checkout {owner}", remedy)
+
+    def claim(self) -> None:
+        """Make it this checkout's own, or refuse when it is another's."""
+        self.refuse_anothers("choose another with --name (or the variable SANDBOX_NAME)")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write("owner.json", {"checkout": os.fspath(CHECKOUT)})
 
@@ -171,8 +171,8 @@ class Box:
         web_names = [WEB_DOMAIN, f"*.{WEB_DOMAIN}", "localhost"]
         pki.make(self.folder / "pki", [host.name for host in CLOUD_HOSTS], web_names)
         (self.folder / "kubeconfigs").mkdir(exist_ok=True)
-        for name, user in KUBECONFIG_USERS.items():
-            pki.write_kubeconfig(self.folder / "kubeconfigs" / name, self.folder / "pki", user, numbers["api"])
+        for user in KUBECONFIG_USERS:
+            pki.write_kubeconfig(self.folder / "kubeconfigs" / user, self.folder / "pki", user, numbers["api"])
         if not self.keys:
             self._write("keys.json", {host.key_variable: host.key_prefix + secrets.token_hex(24) for host in CLOUD_HOSTS})
         store.clone(store.build(loaded_images()) / "containerd", self.folder / "containerd")
@@ -205,7 +205,7 @@ class Box:
                 start_new_session=True,
                 pass_fds=[listener.fileno() for listener in sockets.values()],
                 preexec_fn=lambda: cgroups.enter(self.name),
-                env={**os.environ, "PYTHONPATH": os.fspath(self.folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"},
+                env=self.environment,
                 cwd="/",
             )
         for listener in sockets.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -80,7 +79,7 @@ def forward(box: Box, text: str, port: int, *, detach: bool) -> None:
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        env={**os.environ, "PYTHONPATH": os.fspath(box.folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=box.environment,
     )
     listener.close()
     note = box.folder / "forwards" / f"{number}.json"

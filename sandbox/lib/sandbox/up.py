@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from sandbox import images, manifests, preflight, programs, store
 from sandbox.box import Box, Ports, version
 from sandbox.errors import SandboxError
-from sandbox.paths import CHECKOUT
 from sandbox.progress import elapsed, say, step
 from sandbox.run import output, tail
 
@@ -134,9 +133,8 @@ def wait(box: Box) -> None:
 
 def down(box: Box, *, force: bool) -> bool:
     """End a sandbox; tell whether there was anything to end."""
-    owner = box.owner
-    if owner and owner != CHECKOUT and owner.exists() and not force:
-        raise SandboxError(f"sandbox {box.name} belongs to the checkout {owner}", "call `down` there, or add --force")
+    if not force:
+        box.refuse_anothers("call `down` there, or add --force")
     with box.lock():
         was = bool(box.state) or box.left_over
         box.end()
