@@ -28,6 +28,7 @@ class Service:
     def __init__(self, url: str, timeout: float) -> None:
         self._url = url
         self._timeout = timeout
+        self._patient_until = time.monotonic() + PATIENCE
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def send(self, path: str, body: dict | None = None, key: str = KEY) -> tuple[int, dict, str, float]:
@@ -46,25 +47,32 @@ class Service:
         seconds = round(time.monotonic() - started, 3)
         return status, {name.lower(): value for name, value in received.items()}, text, seconds
 
-    def models(self) -> tuple[list[str] | None, str]:
-        """Return the names served, or None and why not.
+    def send_with_key(self, path: str, body: dict | None = None) -> tuple[int, dict, str, float]:
+        """Send, and for a while send again when no one is there or the key is refused.
 
-        Right after a rollout the Service may still lead to a pod that leaves, which has another key when that was changed: tried again.
+        Right after a rollout the Service may still lead some connections to a pod that leaves, which has another key when that was
+        changed; another connection a moment before may well have led to the new one.
         """
-        give_up = time.monotonic() + PATIENCE
         while True:
-            status, _headers, text, _seconds = self.send("/v1/models")
-            try:
-                return sorted(each["id"] for each in json.loads(text)["data"]), ""
-            except (ValueError, KeyError, TypeError):
-                if time.monotonic() > give_up:
-                    return None, f"GET /v1/models answered {status}: {without_key(text)[:300]}"
+            status, headers, text, seconds = self.send(path, body)
+            # Without a database LiteLLM answers a wrong key with 400.
+            settled = status not in (0, 401) and not (status == 400 and "no_db_connection" in text)
+            if settled or time.monotonic() > self._patient_until:
+                return status, headers, text, seconds
             time.sleep(0.2)
+
+    def models(self) -> tuple[list[str] | None, str]:
+        """Return the names served, or None and why not."""
+        status, _headers, text, _seconds = self.send_with_key("/v1/models")
+        try:
+            return sorted(each["id"] for each in json.loads(text)["data"]), ""
+        except (ValueError, KeyError, TypeError):
+            return None, f"GET /v1/models answered {status}: {without_key(text)[:300]}"
 
     def chat(self, model: str) -> dict:
         """Ask one model one question. `answered_by` is the model group that LiteLLM says has answered."""
         body = {"model": model, "messages": [{"role": "user", "content": "Answer with the word OK."}], "max_tokens": 32}
-        status, headers, text, seconds = self.send("/v1/chat/completions", body)
+        status, headers, text, seconds = self.send_with_key("/v1/chat/completions", body)
         answer = {"model": model, "status": status, "seconds": seconds}
         try:
             message = json.loads(text)["choices"][0]["message"]
