@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Brings a list of objects to their manifests by server-side apply, or removes them.
   - An object that already is what its manifest says is only read. M(kubernetes.core.k8s) with O(ignore:apply=true) sends a patch for it.
+  - An object that is just being deleted is made anew when it is gone.
   - Fields that a manifest had and no longer has are removed from its object. Fields that others set stay.
   - Does not wait. See M(homelab.llm.k8s_rollout).
 notes:
@@ -33,6 +34,12 @@ options:
       - For a namespace, which others share and label.
     type: bool
     default: false
+  foresee_kinds:
+    description:
+      - Whether, in check mode, a kind that the cluster does not serve is taken for one that an earlier task would have installed.
+      - Otherwise it is an error, as it always is without check mode.
+    type: bool
+    default: true
   prune:
     description:
       - Objects to remove after that, if it was this module that applied them, such as those of a feature that was switched off.
@@ -83,6 +90,7 @@ objects:
 """
 
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -93,19 +101,30 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import res
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
+from ansible_collections.homelab.llm.plugins.module_utils._module import Module
+
+#: How long an object may take to leave before it is made anew. A Deployment leaves after its pods, which finish their answers.
+LEAVING_SECONDS = 180
+
+SPECIFICATION: dict[str, Any] = dict(
+    argument_spec=dict(
+        **options.argument_spec(),
+        manifests=dict(type="list", elements="dict", required=True),
+        state=dict(type="str", choices=["present", "absent"], default="present"),
+        create_only=dict(type="bool", default=False),
+        foresee_kinds=dict(type="bool", default=True),
+        prune=dict(type="list", elements="dict", default=[]),
+    ),
+    supports_check_mode=True,
+)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=dict(
-            **options.argument_spec(),
-            manifests=dict(type="list", elements="dict", required=True),
-            state=dict(type="str", choices=["present", "absent"], default="present"),
-            create_only=dict(type="bool", default=False),
-            prune=dict(type="list", elements="dict", default=[]),
-        ),
-        supports_check_mode=True,
-    )
+    work(AnsibleModule(**SPECIFICATION))
+
+
+def work(module: Module) -> None:
+    """Do the task, in whichever process."""
     creates = module.params["state"] == "present"
     named = [*module.params["manifests"], *module.params["prune"]]
     wrong = [problem for position, each in enumerate(named) if (problem := shape_problem(each, position, creates))]
@@ -125,11 +144,11 @@ def main() -> None:
     )
 
 
-def run(resources: Resources, module: AnsibleModule) -> list[dict[str, Any]]:
+def run(resources: Resources, module: Module) -> list[dict[str, Any]]:
     """Bring every object to its manifest; return a step for each, in the order of the work."""
     manifests, creates = module.params["manifests"], module.params["state"] == "present"
     unknown = [resources_module.unserved(each).message for each in manifests if creates and not resources.serves(each)]
-    if unknown and not module.check_mode:  # in check mode an earlier task may have been about to install it
+    if unknown and not (module.check_mode and module.params["foresee_kinds"]):
         module.fail_json(msg=f"Nothing was applied: {'; '.join(dict.fromkeys(unknown))}")
     # First all of it as a dry run: what the server refuses in the last manifest must not leave the first ones changed.
     foreseen = steps(resources, module, dry_run=True)
@@ -138,7 +157,7 @@ def run(resources: Resources, module: AnsibleModule) -> list[dict[str, Any]]:
     return steps(resources, module, dry_run=False)
 
 
-def steps(resources: Resources, module: AnsibleModule, dry_run: bool) -> list[dict[str, Any]]:
+def steps(resources: Resources, module: Module, dry_run: bool) -> list[dict[str, Any]]:
     """Go through all objects once."""
     manifests, creates = module.params["manifests"], module.params["state"] == "present"
     todo: list[tuple[dict[str, Any], Callable[..., dict[str, Any]]]]
@@ -171,6 +190,10 @@ def present(resources: Resources, wanted: dict[str, Any], dry_run: bool, create_
     """Apply one manifest if its object differs."""
     wanted = manifest.stamped(wanted)
     actual = resources.get(wanted)
+    if is_leaving(actual):
+        if dry_run:
+            return step(wanted, "created", [], {}, wanted)
+        actual = wait_until_gone(resources, wanted)
     fields = list(manifest.differences(wanted, actual)) if actual is not None else []
     if actual is not None and (create_only or not fields):
         return step(wanted, "unchanged")
@@ -184,10 +207,26 @@ def present(resources: Resources, wanted: dict[str, Any], dry_run: bool, create_
     return step(wanted, "created" if actual is None else "changed", fields, before, wanted)
 
 
+def is_leaving(actual: dict[str, Any] | None) -> bool:
+    """Whether the object is being deleted: what is written to it would go with it."""
+    return actual is not None and "deletionTimestamp" in actual["metadata"]
+
+
+def wait_until_gone(resources: Resources, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what is there afterwards, which may be what somebody else has made meanwhile."""
+    until = time.monotonic() + LEAVING_SECONDS
+    while is_leaving(actual := resources.get(wanted)):
+        if time.monotonic() > until:
+            held = f"it is being deleted and still there after {LEAVING_SECONDS} s: see its metadata.finalizers for what holds it"
+            raise ApiError(409, "Conflict", held)
+        time.sleep(0.5)
+    return actual
+
+
 def absent(resources: Resources, wanted: dict[str, Any], dry_run: bool, only_ours: bool = False) -> dict[str, Any]:
     """Delete one object if it is there and not already on its way out."""
     actual = resources.get(wanted)
-    if actual is None or actual["metadata"].get("deletionTimestamp"):
+    if actual is None or is_leaving(actual):
         return step(wanted, "unchanged")
     if only_ours and manifest.APPLIED not in (actual["metadata"].get("annotations") or {}):
         return step(wanted, "unchanged")

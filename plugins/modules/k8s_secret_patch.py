@@ -215,53 +215,62 @@ problems:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import options
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.client import Client
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.homelab.llm.plugins.module_utils._module import Module
 from ansible_collections.homelab.llm.plugins.module_utils._secrets import report, request, writer
 from ansible_collections.homelab.llm.plugins.module_utils._secrets.veil import Veil
 
+SPECIFICATION: dict[str, Any] = dict(
+    argument_spec=dict(
+        **options.argument_spec(),
+        namespace=dict(type="str", required=True),
+        name=dict(type="str", required=True),
+        data=dict(type="dict", default={}, no_log=True),
+        skip_empty=dict(type="bool", default=False),
+        generate=dict(
+            type="list",
+            elements="dict",
+            default=[],
+            options=dict(
+                key=dict(type="str", required=True, no_log=False),
+                length=dict(type="int", default=48),
+                prefix=dict(type="str", default=""),
+            ),
+        ),
+        copy=dict(
+            type="list",
+            elements="dict",
+            default=[],
+            options=dict(
+                key=dict(type="str", required=True, no_log=False),
+                from_name=dict(type="str", required=True),
+                from_namespace=dict(type="str"),
+                from_key=dict(type="str", no_log=False),
+            ),
+        ),
+        absent=dict(type="list", elements="str", default=[]),
+        required=dict(type="list", elements="str", default=[]),
+        create=dict(type="bool", default=True),
+        type=dict(type="str", default="Opaque"),
+        placeholder_patterns=dict(type="list", elements="str", default=[]),
+        allow_placeholders=dict(type="list", elements="str", default=[]),
+    ),
+    supports_check_mode=True,
+)
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=dict(
-            **options.argument_spec(),
-            namespace=dict(type="str", required=True),
-            name=dict(type="str", required=True),
-            data=dict(type="dict", default={}, no_log=True),
-            skip_empty=dict(type="bool", default=False),
-            generate=dict(
-                type="list",
-                elements="dict",
-                default=[],
-                options=dict(
-                    key=dict(type="str", required=True, no_log=False),
-                    length=dict(type="int", default=48),
-                    prefix=dict(type="str", default=""),
-                ),
-            ),
-            copy=dict(
-                type="list",
-                elements="dict",
-                default=[],
-                options=dict(
-                    key=dict(type="str", required=True, no_log=False),
-                    from_name=dict(type="str", required=True),
-                    from_namespace=dict(type="str"),
-                    from_key=dict(type="str", no_log=False),
-                ),
-            ),
-            absent=dict(type="list", elements="str", default=[]),
-            required=dict(type="list", elements="str", default=[]),
-            create=dict(type="bool", default=True),
-            type=dict(type="str", default="Opaque"),
-            placeholder_patterns=dict(type="list", elements="str", default=[]),
-            allow_placeholders=dict(type="list", elements="str", default=[]),
-        ),
-        supports_check_mode=True,
-    )
+    work(AnsibleModule(**SPECIFICATION))
+
+
+def work(module: Module) -> None:
+    """Do the task, in whichever process."""
     veil = Veil(module, hidden=("data", "api_key"))
     dry_run = module.check_mode
     try:

@@ -35,6 +35,7 @@ PLAYBOOK = """
   tasks:
     - name: Run
       MODULE: "{{ params }}"
+      environment: "{{ surroundings }}"
       register: outcome
       ignore_errors: true
     - ansible.builtin.debug:
@@ -100,7 +101,13 @@ def secret(core: client.CoreV1Api, namespace: str) -> Secret:
 
 
 @pytest.fixture
-def run_module(kubeconfig: Path, tmp_path: Path) -> RunModule:
+def edge() -> str:
+    """Where a module runs: inside the controller, as usual for localhost, or as a process of its own. See `both_edges`."""
+    return "controller"
+
+
+@pytest.fixture
+def run_module(kubeconfig: Path, tmp_path: Path, edge: str) -> RunModule:
     """Runs a module in an ansible-playbook process, as a user does: parameters from a file, so that none is in a command line."""
 
     def run(name: str, params: Mapping[str, Any], *, check: bool = False, diff: bool = False, verbosity: int = 0) -> Run:
@@ -110,7 +117,9 @@ def run_module(kubeconfig: Path, tmp_path: Path) -> RunModule:
         playbook.write_text(PLAYBOOK.replace("MODULE", f"homelab.llm.{name}"))
         variables = folder / "variables.json"
         variables.touch(mode=0o600)
-        variables.write_text(json.dumps({"params": {"kubeconfig": str(kubeconfig), **params}}))
+        # A task with an environment of its own takes a process of its own.
+        surroundings = {"HOMELAB_LLM_TEST": "process"} if edge == "process" else {}
+        variables.write_text(json.dumps({"params": {"kubeconfig": str(kubeconfig), **params}, "surroundings": surroundings}))
         options = ["--check"] * check + ["--diff"] * diff + ["-" + "v" * verbosity] * bool(verbosity)
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), "-e", f"@{variables}", *options, playbook],

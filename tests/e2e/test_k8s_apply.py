@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import copy
+import threading
 import uuid
 from typing import Any
 
 import pytest
+from edges import both_edges
 from kubernetes import client
 
 pytestmark = pytest.mark.cluster
@@ -38,6 +40,7 @@ def read(core: client.CoreV1Api, service: dict[str, Any]) -> Any:
     return found[0] if found else None
 
 
+@both_edges
 def test_create_again_modify_again_remove_again_each_with_and_without_check_mode(apply: Any, core: client.CoreV1Api, service: Any) -> None:
     changed = copy.deepcopy(service)
     changed["spec"]["ports"][0]["port"] = 81
@@ -88,6 +91,23 @@ def test_what_was_switched_off_is_removed_if_it_is_ours(apply: Any, core: client
     assert not apply(prune=[service, theirs]).changed
 
 
+def test_an_object_that_is_being_deleted_is_made_anew_when_it_is_gone(apply: Any, core: client.CoreV1Api, service: Any) -> None:
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    apply(service)
+    before = read(core, service)
+    core.patch_namespaced_service(name, namespace, {"metadata": {"finalizers": ["example.com/slow"]}})
+    core.delete_namespaced_service(name, namespace)
+    foretold = apply(service, check=True)
+    release = threading.Timer(3, core.patch_namespaced_service, (name, namespace, {"metadata": {"finalizers": None}}))
+    release.start()
+    done = apply(service)
+    release.join()
+    assert foretold.result["objects"] == done.result["objects"]
+    assert done.result["objects"][0]["action"] == "created"
+    assert read(core, service).metadata.uid != before.metadata.uid
+    assert not apply(service).changed
+
+
 def test_a_namespace_that_is_there_is_left_as_it_is(apply: Any, core: client.CoreV1Api, namespace: str) -> None:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"ours": "yes"}}}
     assert not apply(manifest, create_only=True).changed
@@ -109,6 +129,8 @@ def test_a_kind_the_cluster_does_not_know_is_named(apply: Any, core: client.Core
     assert "serves no Wish of example.com/v1" in apply(service, unknown).message
     assert read(core, service) is None
     assert not apply(unknown, state="absent").changed
+    assert apply(unknown, check=True).changed, "an earlier task may be about to install it"
+    assert "serves no Wish of example.com/v1" in apply(unknown, check=True, foresee_kinds=False).message
 
 
 def test_a_secret_is_refused(apply: Any, namespace: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edges import both_edges
 from kubernetes import client
 
 from secret_under_test import Secret, key
@@ -31,6 +32,7 @@ def patch(run_module: Any, secret: Secret) -> Any:
     return run
 
 
+@both_edges
 def test_create_again_modify_again_remove_again_each_with_and_without_check_mode(patch: Any, secret: Secret) -> None:
     first, second, other = key(), key(), key()
     steps: list[tuple[dict[str, Any], str, dict[str, str]]] = [
@@ -214,6 +216,7 @@ def assert_hidden(value: str, run: Any) -> None:
     assert not [part for part in parts if part in told]
 
 
+@both_edges
 @pytest.mark.parametrize("check", [True, False])
 def test_the_most_talkative_run_shows_no_value(patch: Any, secret: Secret, check: bool) -> None:
     old, new, kept = key(), key(), key()
@@ -225,6 +228,7 @@ def test_the_most_talkative_run_shows_no_value(patch: Any, secret: Secret, check
     assert re.search(r"-A: [0-9a-f]{12}\n(.*\n)*\+A: [0-9a-f]{12}\n", run.output)
 
 
+@both_edges
 def test_a_failing_run_shows_no_value_either(patch: Any) -> None:
     value = key()
     assert_hidden(value, patch(data={"A": value, "B": "changeme", "C": value + "\n"}, diff=True, verbosity=4))

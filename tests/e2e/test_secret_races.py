@@ -24,7 +24,7 @@ class Interfered(Client):
     """A client whose every write comes second: another writer's is just before it, `times` times."""
 
     def __init__(self, inner: Client, secret: Secret, interfere: Any, times: int) -> None:
-        super().__init__(inner._transport)
+        super().__init__(lambda: inner._transport)
         self._secret, self._interfere, self.left = secret, interfere, times
 
     def _first_the_other(self) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,21 +42,32 @@ class Client:
     `warnings` collects what the server warned about, each sentence once: the module passes them on.
     """
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, connect: Callable[[], Transport]) -> None:
+        self._connect = connect
+        self._connected: Transport | None = None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Client:
-        """Make a client from the options of the `homelab.llm.kubernetes` doc fragment. Nothing is sent yet."""
-        return cls(Transport(discovery.from_params(params)))
+        """Make a client from the options of the `homelab.llm.kubernetes` doc fragment.
+
+        The cluster is looked for at the first request, so that work which turns out to need none gets by without.
+        """
+        return cls(lambda: Transport(discovery.from_params(params)))
+
+    @property
+    def _transport(self) -> Transport:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
 
     def close(self) -> None:
         """End the connection. A module that exits need not."""
-        self._transport.close()
+        if self._connected is not None:
+            self._connected.close()
 
     @property
     def warnings(self) -> list[str]:
-        return list(self._transport.warnings)
+        return [] if self._connected is None else list(self._connected.warnings)
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return the object, or None when it, or its namespace, is not there."""
@@ -77,6 +88,21 @@ class Client:
         With `metadata.resourceVersion` in `body` the server answers 409 when somebody else wrote since: `ApiError.is_conflict`.
         """
         return self._transport.request("PATCH", _path(kind, namespace, name) + _query(dry_run), body, "application/merge-patch+json")
+
+    def list_of(self, kind: str, namespace: str, selector: str = "") -> list[Object]:
+        """Return the objects of a namespace that carry the labels; none when the namespace is not there."""
+        query = "?" + urlencode({"labelSelector": selector}) if selector else ""
+        return [*(self._transport.request("GET", _path(kind, namespace) + query).get("items") or ())]
+
+    def delete(self, kind: str, namespace: str, name: str, *, dry_run: bool = False) -> None:
+        """Delete the object. One that is not there is as good as deleted."""
+        # With a body the server ignores the options in the address: a dry run asked for there would delete.
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **({"dryRun": ["All"]} if dry_run else {})}
+        try:
+            self._transport.request("DELETE", _path(kind, namespace, name), body, "application/json")
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     def namespace_exists(self, name: str) -> bool:
         """Tell whether the namespace is there. Needs the right to get namespaces; prefer `ApiError.is_missing_namespace` after a try."""

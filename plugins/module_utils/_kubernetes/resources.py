@@ -33,6 +33,13 @@ _KNOWN = {
     ("policy/v1", "PodDisruptionBudget"): ("poddisruptionbudgets", True),
 }
 
+#: What brings a kind that a cluster may lack, by API group.
+_COMES_WITH = {
+    "route.openshift.io": "OpenShift",
+    "traefik.io": "Traefik's custom resource definitions",
+    "monitoring.coreos.com": "the Prometheus Operator",
+}
+
 
 class Resources:
     """Reads and applies objects of any kind. Every method raises ApiError."""
@@ -50,13 +57,17 @@ class Resources:
         """Apply on the server: the fields of the manifest become ours, those we had and dropped are removed, all others stay."""
         path = self._path(manifest)
         if path is None:
-            raise ApiError(
-                404, "NotFound", f"the cluster serves no {manifest['kind']} of {manifest['apiVersion']}: install what brings it", "kinds"
-            )
+            raise unserved(manifest)
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         return self._transport.request(
             "PATCH", f"{path}?{urlencode({**query, 'dryRun': 'All'} if dry_run else query)}", manifest, "application/apply-patch+yaml"
         )
+
+    def create(self, manifest: Mapping[str, Any]) -> Object:
+        """Create the object, which must be of a kind that every cluster serves."""
+        path = str(self._path(manifest)).rpartition("/")[0]
+        query = urlencode({"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"})
+        return self._transport.request("POST", f"{path}?{query}", manifest, "application/json")
 
     def serves(self, manifest: Mapping[str, Any]) -> bool:
         """Whether the cluster has that kind at all."""
@@ -82,13 +93,18 @@ class Resources:
         path = f"{_root(version)}/namespaces/{quote(namespace, safe='')}/{plural}?{urlencode({'labelSelector': selector})}"
         return list(self._transport.request("GET", path).get("items") or [])
 
-    def log(self, namespace: str, pod: str, lines: int, *, previous: bool = False) -> str:
-        """Return the last lines of a pod's log; an empty text when there is none (yet)."""
-        query = urlencode({"tailLines": lines, **({"previous": "true"} if previous else {})})
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """Return the last lines of a container's log; an empty text when there is none (yet)."""
+        query = urlencode({"container": container, "tailLines": lines, **({"previous": "true"} if previous else {})})
         try:
             return self._transport.text(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log?{query}")
         except ApiError:
             return ""
+
+    def output(self, namespace: str, pod: str, container: str, most: int) -> str:
+        """Return what a container has written since its start, at most so many bytes of it."""
+        query = urlencode({"container": container, "limitBytes": most})
+        return self._transport.text(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log?{query}")
 
     def _get(self, path: str) -> Object | None:
         try:
@@ -116,9 +132,10 @@ class Resources:
 
 def unserved(manifest: Mapping[str, Any]) -> ApiError:
     """The error for a kind that is not there; `missing_kind` tells it from an object that is not there."""
-    return ApiError(
-        404, "NotFound", f"this cluster serves no {manifest['kind']} of {manifest['apiVersion']}: install what brings it", "kinds"
-    )
+    version = manifest["apiVersion"]
+    known = _COMES_WITH.get(version.partition("/")[0])
+    hint = f"it comes with {known}" if known else "install what brings it"
+    return ApiError(404, "NotFound", f"this cluster serves no {manifest['kind']} of {version}: {hint}", "kinds")
 
 
 def _root(version: str) -> str:

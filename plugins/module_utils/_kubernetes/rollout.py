@@ -15,6 +15,7 @@ from typing import Any
 HOPELESS = frozenset(
     {
         "ErrImagePull",
+        "ErrImageNeverPull",
         "ImagePullBackOff",
         "InvalidImageName",
         "CreateContainerConfigError",
@@ -25,6 +26,7 @@ HOPELESS = frozenset(
 )
 
 _KEY = re.compile(r"\b(?:sk|gsk|rk|pk|AIza|xox[a-z])[-_]?[A-Za-z0-9_-]{12,}|(?<=[Bb]earer )\S+|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]+")
+_LOGIN = re.compile(r"(\w://[^\s/:@]*:)[^\s/]+(?=@)")
 _FIELD = re.compile(r"""(?i)((?:api_?key|master_?key|token|password|secret|authorization)["']?\s*[:=]\s*["']?)([^\s"',}]{6,})""")
 
 
@@ -63,10 +65,22 @@ def troubles(pod: Mapping[str, Any]) -> list[str]:
     found = []
     for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         waiting = (each.get("state") or {}).get("waiting") or {}
-        # One crash may be a neighbour that was not there yet; two are a pattern.
-        if waiting.get("reason") in HOPELESS and (waiting["reason"] != "CrashLoopBackOff" or each.get("restartCount", 0) >= 2):
+        # One crash may be a neighbour that was not there yet; two are a pattern. After the first the kubelet starts a container again at
+        # once, so one that waits has crashed once more often than it was started again.
+        if waiting.get("reason") in HOPELESS and (waiting["reason"] != "CrashLoopBackOff" or each.get("restartCount", 0) >= 1):
             found.append(f"{waiting['reason']}{': ' + waiting['message'] if waiting.get('message') else ''}")
     return found
+
+
+def speaker(pod: Mapping[str, Any]) -> str:
+    """The container whose log tells how far the pod came: the init container that did not finish, else the first that is not ready."""
+    status = pod.get("status") or {}
+    for each in status.get("initContainerStatuses") or ():
+        if ((each.get("state") or {}).get("terminated") or {}).get("exitCode") != 0:
+            return str(each["name"])
+    names = [str(each["name"]) for each in pod["spec"]["containers"]]
+    waited_for = [str(each["name"]) for each in status.get("containerStatuses") or () if not each.get("ready")]
+    return next(iter([*waited_for, *names]))
 
 
 def of_newest_revision(
@@ -89,4 +103,4 @@ def of_newest_revision(
 
 def masked(log: str) -> str:
     """A program's log without what looks like a key, or stands behind the name of one."""
-    return _FIELD.sub(r"\1********", _KEY.sub("********", log))
+    return _FIELD.sub(r"\1********", _LOGIN.sub(r"\1********", _KEY.sub("********", log)))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.homelab.llm.plugins.module_utils._module import Module
 from ansible_collections.homelab.llm.plugins.module_utils._secrets import masking
 from ansible_collections.homelab.llm.plugins.module_utils._secrets.placeholder import PlaceholderRule
 
@@ -21,7 +20,7 @@ HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 class Veil:
     """Wraps AnsibleModule's ways to say something. `hidden` are the names of its no_log parameters."""
 
-    def __init__(self, module: AnsibleModule, hidden: Iterable[str]) -> None:
+    def __init__(self, module: Module, hidden: Iterable[str]) -> None:
         self._module = module
         self._hidden = tuple(hidden)
         self._values: set[bytes] = set()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.rollout import masked, of_newest_revision, progress, troubles
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.rollout import masked, of_newest_revision, progress, speaker, troubles
 
 
 def deployment(*, generation=2, observed=2, conditions=(), **status):
@@ -57,12 +57,24 @@ def test_has_failed_when_a_pod_says_that_it_cannot_start(reason):
 
 
 def test_one_crash_is_no_failure_yet_and_two_are():
-    assert troubles(pod(waiting="CrashLoopBackOff", restarts=1)) == []
-    assert troubles(pod(waiting="CrashLoopBackOff", restarts=2)) == ["CrashLoopBackOff: because"]
+    assert troubles(pod(waiting="CrashLoopBackOff", restarts=0)) == []
+    assert troubles(pod(restarts=1)) == [], "it runs again"
+    assert troubles(pod(waiting="CrashLoopBackOff", restarts=1)) == ["CrashLoopBackOff: because"]
 
 
 def test_a_container_that_is_being_created_is_waited_for():
     assert troubles(pod(waiting="ContainerCreating")) == []
+
+
+def test_the_log_to_show_is_that_of_the_container_that_the_pod_waits_for():
+    two = {"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}
+    done, failed = ({"name": name, "state": {"terminated": {"exitCode": code}}} for name, code in (("ca", 0), ("more", 1)))
+    ready = {"containerStatuses": [{"name": "a", "ready": True}, {"name": "b", "ready": False}]}
+    assert speaker(two) == "a", "nothing is known of it yet"
+    assert speaker({**two, "status": ready}) == "b"
+    assert speaker({**two, "status": {**ready, "initContainerStatuses": [done]}}) == "b"
+    assert speaker({**two, "status": {**ready, "initContainerStatuses": [done, failed]}}) == "more"
+    assert speaker({**two, "status": {**ready, "initContainerStatuses": [{"name": "ca", "state": {"waiting": {}}}]}}) == "ca"
 
 
 def test_the_pods_are_those_of_the_newest_revision_that_stay():
@@ -87,6 +99,8 @@ def test_the_pods_are_those_of_the_newest_revision_that_stay():
         "{'api_key': 'Tr0ub4dor-and-three'}",
         "Authorization: Bearer Tr0ub4dor-and-three",
         "master_key=Tr0ub4dor-and-three",
+        "cannot reach postgresql://litellm:Tr0ub4dor@db.ml:5432/litellm",
+        "cannot reach redis://:Tr0ub4dor@redis:6379",
         "gsk_Tr0ub4dorandthreemore9",
     ],
 )
@@ -95,6 +109,13 @@ def test_a_log_is_shown_without_what_looks_like_a_key(line):
     assert "*****" in masked(line)
 
 
-def test_a_log_without_a_key_stays_as_it_is():
-    line = "ImportError: Could not import there from nowhere (max_tokens=5)"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ImportError: Could not import there from nowhere (max_tokens=5)",
+        "Uvicorn running on http://0.0.0.0:4000 (mail to admin@example.com)",
+        "cannot reach postgresql://litellm@db.ml:5432/litellm",
+    ],
+)
+def test_a_log_without_a_key_stays_as_it_is(line):
     assert masked(line) == line
