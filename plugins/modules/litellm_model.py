@@ -15,7 +15,7 @@ description:
   - Checks the whole config before it is written, and tells all that is wrong in one error.
   - A fallback to a model that is not there, to itself, in a cycle, to an O(explicit_only) model, or further down than LiteLLM walks.
   - A key in plain text, one that the pods would not have, and an Ollama address that ends in C(/api).
-  - LiteLLM reads its config at its start only. Roll the pods by an annotation with RV(checksum).
+  - LiteLLM reads its config at its start only. Roll the pods by an annotation with RV(checksum), or let them mount RV(snapshot).
 options:
   namespace:
     description: Namespace of the ConfigMap.
@@ -87,6 +87,15 @@ options:
         description: Name of the Secret.
         type: str
         required: true
+  snapshot:
+    description:
+      - Whether to keep the config as an immutable ConfigMap too, named after O(name) and the first ten digits of RV(checksum).
+      - Pods that mount it keep their own config whatever becomes of O(name), so one that is started again after a rollout that failed
+        serves as before, and C(kubectl rollout undo) brings back the config with the pods.
+      - When a new one is made, old ones go that no ReplicaSet and no Pod of the namespace refers to, but for the newest of these.
+      - They all go with the ConfigMap O(name).
+    type: bool
+    default: false
   env_names:
     description: Names of environment variables that the pods have, or will have, from elsewhere.
     type: list
@@ -99,6 +108,54 @@ options:
     type: str
     choices: [fail, leave_out]
     default: fail
+  failover_budget:
+    description:
+      - How many seconds LiteLLM may at most take to ask the next model group when one fails. Not checked when it is not told.
+      - It is held against the worst single failover, of one model group to the next, that RV(failover) has for any fault, streamed or not,
+        for the first request of an outage and for later ones. A request for which several fail takes the sum.
+    type: float
+  failover_budgets:
+    description:
+      - Budgets of their own for the model groups that are the keys, whenever one of them fails, in whichever chain. All others keep
+        O(failover_budget).
+    type: dict
+    default: {}
+  over_budget:
+    description: What to do when a model group may take longer than its budget to fail over.
+    type: str
+    choices: [fail, warn]
+    default: fail
+  verify_tags:
+    description:
+      - Whether to ask the providers of entries that are added or changed, before the config is written, if they have those models.
+      - Asked are providers that speak Ollama's protocol (C(ollama/...) and C(ollama_chat/...)) with a key, at C(GET /api/tags) of their
+        C(api_base), and with an empty request for an answer, which costs nothing, if they take the key.
+      - A model whose key is not there is not asked for, with a warning. Nobody is asked without this option.
+    type: dict
+    suboptions:
+      vantage:
+        description:
+          - Where to ask from. V(here) is where this module runs, with the key from O(secret), or else from the environment.
+          - V(pod) is a short-lived pod beside O(secret), which sees what LiteLLM's pods will see, and the key never leaves the cluster.
+            In check mode it is not run.
+        type: str
+        choices: [pod, here]
+        default: here
+      image:
+        description: Image of the pod, with C(python3) in it. Best LiteLLM's own, which the nodes have or will need anyway.
+        type: str
+      ca:
+        description: PEM text of certificate authorities to trust besides the usual ones.
+        type: str
+        default: ""
+      env:
+        description: Environment variables of the pod, such as those for a proxy.
+        type: dict
+        default: {}
+      timeout:
+        description: How many seconds a provider may take.
+        type: int
+        default: 10
 extends_documentation_fragment:
   - homelab.llm.kubernetes
   - homelab.llm.attributes
@@ -129,9 +186,13 @@ EXAMPLES = r"""
           api_base: https://ollama.com
           api_key: os.environ/OLLAMA_API_KEY
           timeout: 60
+          stream_timeout: 4
     fallbacks:
       cloud-kimi: [vllm-qwen, ollama-qwen]
     explicit_only: [openai-gpt4o]
+    failover_budget: 5
+    failover_budgets:
+      cloud-kimi: 62 # an answer that is not streamed may take its minute, so a hang is noticed no earlier
   register: litellm_config
 
 - name: LiteLLM | Take a model out of a config file, chain included
@@ -166,6 +227,50 @@ chains_text:
   returned: success
   type: str
   sample: "cloud-kimi\n├─ vllm-qwen\n│  └─ ollama-qwen"
+chains_mermaid:
+  description: The same as a Mermaid flowchart, with the seconds that each model group may take to fail over.
+  returned: success
+  type: str
+  sample: "flowchart LR\n  m0[\"vllm-qwen\"]\n  m1[\"ollama-qwen\"]\n  m0 -->|\"1, 3.4 s\"| m1"
+failover:
+  description:
+    - How many seconds LiteLLM may take to ask the next model group, computed from its timeouts, retries, back-off and cooldowns.
+      Upper bounds for one fault at a time, without the time that the one which answers takes.
+    - The first request of an outage and later ones differ where a cooldown follows. When that is over, one request pays as the first did.
+  returned: success
+  type: dict
+  contains:
+    tiers:
+      description: >-
+        Per model group that has somewhere to fall back to, per fault: the seconds of the C(first) request and of C(later) ones, those
+        of requests to stream (C(first_streamed), C(later_streamed)), and the C(settings) that make them so many.
+      type: dict
+      sample:
+        vllm-qwen:
+          hang before headers:
+            first: 3.4
+            later: 0.4
+            first_streamed: 3.4
+            later_streamed: 0.4
+            settings: [litellm_params.timeout of vllm-qwen (3) bounds it]
+    chains:
+      description: >-
+        Per model group with a chain: what is C(tried), the C(seconds) of its worst failover, which model group C(fails) then, by which
+        C(fault), C(streamed) or not, the C(setting) behind it, and the C(total) when all but the last fail in their worst way.
+      type: dict
+      sample:
+        vllm-qwen:
+          tried: [vllm-qwen, ollama-qwen]
+          seconds: 3.4
+          fails: vllm-qwen
+          fault: hang before headers
+          streamed: false
+          setting: litellm_params.timeout of vllm-qwen (3) bounds it
+          total: 3.4
+failover_text:
+  description: The same as a table, for people.
+  returned: success
+  type: str
 added:
   description: Model names of the entries that were added.
   returned: success
@@ -181,6 +286,16 @@ removed:
   returned: success
   type: list
   elements: str
+snapshot:
+  description: Name of the immutable ConfigMap with this config.
+  returned: when O(snapshot=true) and there is a config
+  type: str
+  sample: litellm-config-5f70bf18a0
+snapshots_removed:
+  description: Names of the snapshots that nothing used any more.
+  returned: when O(snapshot=true) and there is a config
+  type: list
+  elements: str
 left_out:
   description: Models that were left out because the pods do not have the variables they read.
   returned: success
@@ -194,136 +309,46 @@ problems:
   elements: str
 """
 
-from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.client import Client
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.options import argument_spec
-from ansible_collections.homelab.llm.plugins.module_utils._litellm import _yaml
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import SECTIONS, Told
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.converge import Result, Wanted, converge
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import DocumentError, checksum
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.mask import mask
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.secret_fields import inline_values
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.target import ChangedMeanwhileError, ConfigMapKey, File, Target
+from ansible_collections.homelab.llm.plugins.module_utils._litellm import verify_tags
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import SECTIONS
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.task import work
 
-#: How often to read and edit again when somebody else keeps writing at the same time.
-TRIES = 5
+SPECIFICATION: dict[str, Any] = dict(
+    argument_spec=dict(
+        namespace=dict(type="str"),
+        name=dict(type="str", default="litellm-config"),
+        key=dict(type="str", default="config.yaml", no_log=False),
+        path=dict(type="path"),
+        models=dict(type="list", elements="dict", default=[]),
+        fallbacks=dict(type="dict", default={}),
+        explicit_only=dict(type="list", elements="str", default=[]),
+        settings=dict(type="dict", default={}, options={section: dict(type="dict") for section in SECTIONS}),
+        state=dict(type="str", choices=["present", "absent"], default="present"),
+        purge=dict(type="bool", default=False),
+        secret=dict(type="dict", no_log=False, options=dict(namespace=dict(type="str"), name=dict(type="str", required=True))),
+        snapshot=dict(type="bool", default=False),
+        env_names=dict(type="list", elements="str", default=[]),
+        missing_keys=dict(type="str", choices=["fail", "leave_out"], default="fail", no_log=False),
+        failover_budget=dict(type="float"),
+        failover_budgets=dict(type="dict", default={}),
+        over_budget=dict(type="str", choices=["fail", "warn"], default="fail"),
+        verify_tags=verify_tags.ARGUMENT_SPEC,
+        **argument_spec(),
+    ),
+    mutually_exclusive=[("namespace", "path")],
+    required_one_of=[("namespace", "path")],
+    supports_check_mode=True,
+    no_log=True,  # an entry with a key in plain text is refused, but not before Ansible would have logged it
+)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=dict(
-            namespace=dict(type="str"),
-            name=dict(type="str", default="litellm-config"),
-            key=dict(type="str", default="config.yaml", no_log=False),
-            path=dict(type="path"),
-            models=dict(type="list", elements="dict", default=[]),
-            fallbacks=dict(type="dict", default={}),
-            explicit_only=dict(type="list", elements="str", default=[]),
-            settings=dict(type="dict", default={}, options={section: dict(type="dict") for section in SECTIONS}),
-            state=dict(type="str", choices=["present", "absent"], default="present"),
-            purge=dict(type="bool", default=False),
-            secret=dict(type="dict", no_log=False, options=dict(namespace=dict(type="str"), name=dict(type="str", required=True))),
-            env_names=dict(type="list", elements="str", default=[]),
-            missing_keys=dict(type="str", choices=["fail", "leave_out"], default="fail", no_log=False),
-            **argument_spec(),
-        ),
-        mutually_exclusive=[("namespace", "path")],
-        required_one_of=[("namespace", "path")],
-        supports_check_mode=True,
-        no_log=True,  # an entry with a key in plain text is refused, but not before Ansible would have logged it
-    )
-    module.no_log_values.update(inline_values([module.params["models"], module.params["settings"]]))
-    if not _yaml.AVAILABLE:
-        module.fail_json(msg=missing_required_lib("PyYAML"))
-    try:
-        module.exit_json(**run(module))
-    except ApiError as error:
-        hint = ": make the namespace first" if error.is_missing_namespace else ""
-        module.fail_json(msg=f"{error.message}{hint}")
-    except OSError as error:
-        module.fail_json(msg=f"{module.params['path']} cannot be read or written: {error.strerror}")
-
-
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Converge the target; leaves through fail_json when anything is wrong with what was told."""
-    params = module.params
-    client = Client.from_params(params)  # connects at the first request, so a file needs no cluster
-    target = _target(params, client)
-    wanted = _wanted(params, client)
-    for _each in range(TRIES):
-        before = target.read()
-        result = _converged(module, before or "", wanted, target.name)
-        changed = result.text != (before or "")
-        try:
-            if changed:
-                target.write(result.text, dry_run=module.check_mode)
-            break
-        except ChangedMeanwhileError:
-            continue
-    else:
-        module.fail_json(msg=f"{target.name} was changed by somebody else {TRIES} times while it was edited: see who keeps writing it")
-    for warning in client.warnings:
-        module.warn(warning)
-    for missing in dict.fromkeys(each.missing for each in result.left_out):
-        names = ", ".join(dict.fromkeys(each.model_name for each in result.left_out if each.missing == missing))
-        module.warn(f"Left out, because {wanted.environment} has no {', '.join(missing)}: {names}")
-    return dict(
-        changed=changed,
-        checksum=checksum(result.text),
-        models=list(result.models),
-        chains=result.chains,
-        chains_text=result.tree,
-        added=list(result.added),
-        changed_entries=list(result.changed),
-        removed=list(result.removed),
-        left_out=[dict(model_name=each.model_name, missing=list(each.missing)) for each in result.left_out],
-        **_diff(target.name, before or "", result.text),
-    )
-
-
-def _target(params: dict[str, Any], client: Client) -> Target:
-    if params["path"]:
-        return File(Path(params["path"]))
-    return ConfigMapKey(client, params["namespace"], params["name"], params["key"])
-
-
-def _wanted(params: dict[str, Any], client: Client) -> Wanted:
-    settings = {section: values for section, values in params["settings"].items() if values is not None}
-    told = Told(params["models"], _listed(params["fallbacks"]), settings, params["state"] == "absent", params["purge"])
-    known: set[str] | None = set(params["env_names"]) or None
-    environment = "env_names"
-    if params["secret"]:
-        namespace = params["secret"]["namespace"] or params["namespace"]
-        found = client.get("secrets", namespace, params["secret"]["name"])
-        known = {*params["env_names"], *((found or {}).get("data") or {})}
-        environment = f"Secret {namespace}/{params['secret']['name']}"
-    return Wanted(told, params["explicit_only"], known, environment, params["missing_keys"] == "leave_out")
-
-
-def _listed(fallbacks: dict[str, Any]) -> dict[str, list[str]]:
-    return {group: [targets] if isinstance(targets, str) else list(targets or []) for group, targets in fallbacks.items()}
-
-
-def _converged(module: AnsibleModule, text: str, wanted: Wanted, name: str) -> Result:
-    try:
-        result = converge(text, wanted)
-    except DocumentError as error:
-        module.fail_json(msg=f"{name} {error}")
-    if result.problems:
-        listed = "".join(f"\n- {problem}" for problem in result.problems)
-        module.fail_json(msg=f"The LiteLLM config in {name} would not work and was left as it is:{listed}", problems=list(result.problems))
-    return result
-
-
-def _diff(name: str, before: str, after: str) -> dict[str, Any]:
-    if before == after:
-        return {}
-    return {"diff": {"before_header": name, "after_header": name, "before": mask(before), "after": mask(after)}}
+    work(AnsibleModule(**SPECIFICATION))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,12 @@ from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain,
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import Told, fallbacks_of, max_fallbacks_of
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.secret_fields import inline_secrets, references
 
+#: The ways to give what a model reads. The last two are the role's.
+GIVE_THE_KEY = (
+    "add it there first, with homelab.llm.k8s_secret_patch or, with the role litellm, "
+    "in litellm_provider_keys or in the environment of whoever runs the play"
+)
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -79,4 +85,4 @@ def model_groups(data: Mapping[str, Any]) -> list[str]:
 def _unknown(subject: str, names: Sequence[str], known_names: Collection[str] | None, where: str) -> Iterator[str]:
     for name in names:
         if known_names is not None and name not in known_names:
-            yield f"{subject} reads {name}, which {where} does not have: add the key there first"
+            yield f"{subject} reads {name}, which {where} does not have: {GIVE_THE_KEY}"

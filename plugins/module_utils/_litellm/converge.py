@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain
+from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain, failover, mermaid
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.budget import NO_BUDGET, Budget, over, tiers_of
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.check import LeftOut, find_problems, leave_out, model_groups
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import Told, fallbacks_of, identify, max_fallbacks_of, merge
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import load, rewrite
@@ -29,6 +30,8 @@ class Wanted:
     known_names: Collection[str] | None = None
     environment: str = "the environment"
     leave_out_without_key: bool = False
+    budget: Budget = NO_BUDGET
+    over_budget_fails: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Result:
     models: tuple[str, ...]
     chains: dict[str, list[str]]
     tree: str
+    failover: tuple[failover.Chain, ...] = ()
+    over_budget: tuple[str, ...] = ()
+    flowchart: str = ""
 
 
 def converge(text: str, wanted: Wanted) -> Result:
@@ -62,6 +68,11 @@ def converge(text: str, wanted: Wanted) -> Result:
     problems = [*outcome.problems]
     if not problems:
         problems += find_problems(outcome.data, told, explicit_only, wanted.known_names, wanted.environment)
+    # What chains cost can be told only of chains that work.
+    estimated = () if problems else failover.estimate(outcome.data)
+    over_budget = tuple(over(estimated, wanted.budget))
+    if wanted.over_budget_fails:
+        problems += over_budget
     if problems:
         return Result(text, tuple(dict.fromkeys(problems)), (), (), (), left_out, (), {}, "")
     fallbacks, deepest = fallbacks_of(outcome.data), max_fallbacks_of(outcome.data, chain.MAX_FALLBACKS)
@@ -75,4 +86,9 @@ def converge(text: str, wanted: Wanted) -> Result:
         models=tuple(served),
         chains={group: list(chain.walk(fallbacks, group, deepest)) for group in served},
         tree=chain.tree(fallbacks, served, deepest),
+        failover=estimated,
+        over_budget=over_budget,
+        flowchart=mermaid.flowchart(
+            fallbacks, served, explicit_only, {tier.model_group: tier.worst.worst for tier in tiers_of(estimated)}, deepest
+        ),
     )

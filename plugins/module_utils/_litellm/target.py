@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,9 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors imp
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.client import Client
+
+#: How often, and with how many seconds in between, to look whether an object that is being deleted is gone.
+LEAVING_TRIES, LEAVING_PAUSE = 50, 0.2
 
 
 class ChangedMeanwhileError(Exception):
@@ -25,6 +29,10 @@ class Target(Protocol):
     """A place with a config text."""
 
     name: str
+
+    @property
+    def uid(self) -> str | None:
+        """Of the object, as it was read or written last. None while there is none, and for what is no object."""
 
     def read(self) -> str | None:
         """Return the text, or None when there is none yet."""
@@ -46,9 +54,22 @@ class ConfigMapKey:
         self.name = f"ConfigMap {self.namespace}/{self.object_name}, key {self.key}"
         self._found: dict[str, Any] | None = None
 
+    @property
+    def uid(self) -> str | None:
+        return self._found["metadata"]["uid"] if self._found else None
+
     def read(self) -> str | None:
-        self._found = self.client.get("configmaps", self.namespace, self.object_name)
+        self._found = self._settled()
         return None if self._found is None else (self._found.get("data") or {}).get(self.key)
+
+    def _settled(self) -> dict[str, Any] | None:
+        """The object. One that is on its way out, with all that it owns, is waited for: what is written to it would go with it."""
+        for _each in range(LEAVING_TRIES):
+            found = self.client.get("configmaps", self.namespace, self.object_name)
+            if found is None or not found["metadata"].get("deletionTimestamp"):
+                return found
+            time.sleep(LEAVING_PAUSE)
+        raise ApiError(409, "Conflict", f"{self.name} is being deleted and does not go: see metadata.finalizers of it")
 
     def write(self, text: str, *, dry_run: bool) -> None:
         body: dict[str, Any] = {"data": {self.key: text}}
@@ -59,13 +80,13 @@ class ConfigMapKey:
                     "namespace": self.namespace,
                     "labels": {"app.kubernetes.io/managed-by": "homelab.llm"},
                 }
-                self.client.create(
+                self._found = self.client.create(
                     "configmaps", self.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **body}, dry_run=dry_run
                 )
             else:
                 # The server refuses the patch when the object is no longer the one that was read.
                 body["metadata"] = {"resourceVersion": self._found["metadata"]["resourceVersion"]}
-                self.client.merge_patch("configmaps", self.namespace, self.object_name, body, dry_run=dry_run)
+                self._found = self.client.merge_patch("configmaps", self.namespace, self.object_name, body, dry_run=dry_run)
         except ApiError as error:
             if error.is_conflict:
                 raise ChangedMeanwhileError from None
@@ -79,6 +100,7 @@ class File:
     """A file is replaced as a whole, so that LiteLLM never reads half of it."""
 
     path: Path
+    uid: str | None = None
 
     def __post_init__(self) -> None:
         self.name = str(self.path)
