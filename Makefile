@@ -1,10 +1,13 @@
-.PHONY: help demo test lint bench lock venv test-unit sandbox-up sandbox-down
+.PHONY: help demo chain test lint bench lock venv test-unit sandbox-up sandbox-down
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## From nothing to a LiteLLM that answers (SANDBOX=none KUBECONFIG=… for your own cluster)
 	@scripts/demo
+
+chain: venv ## Write CHAINS.md beside the INVENTORY: who answers when who fails, and how fast (no cluster)
+	@INVENTORY="$(INVENTORY)" scripts/chain
 
 test: ## Run every test
 	@scripts/test
@@ -15,8 +18,8 @@ test-unit: venv ## Run the unit tests only
 lint: venv ## Run every static check
 	@.venv/bin/python scripts/lint
 
-bench: venv ## Print the timings, as ratios against a rival in the same run
-	@.venv/bin/python scripts/bench
+bench: ## Print the timings, as ratios against a rival in the same run
+	@scripts/bench
 
 venv: ## Make .venv with everything the project needs (idempotent)
 	@scripts/venv

@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes import client
+from site_under_test import Played, Site, fresh_site, load_pod, result_of
 
 pytestmark = pytest.mark.cluster
 
@@ -28,48 +25,10 @@ SANDBOX = ROOT / "sandbox" / "sandbox"
 NAMED = ["--name", os.environ["SANDBOX_NAME"]] if "SANDBOX_NAME" in os.environ else []
 
 
-@dataclass(frozen=True)
-class Played:
-    """What a playbook run said."""
-
-    code: int
-    output: str
-
-    @property
-    def recap(self) -> dict[str, int]:
-        (line,) = re.findall(r"^localhost +: (.*)$", self.output, re.MULTILINE)
-        return {key: int(value) for key, value in (pair.split("=") for pair in line.split())}
-
-
-class Site:
-    """The playbooks on a namespace of their own."""
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-
-    def play(self, name: str, *options: str, **variables: Any) -> Played:
-        given = {"litellm_namespace": self.namespace, "litellm_exposure": "none", **variables}
-        command = [Path(sys.executable).with_name("ansible-playbook"), f"playbooks/{name}.yml", "-i", "inventories/sandbox"]
-        done = subprocess.run(
-            [*command, "-e", json.dumps(given), *options],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Played(done.returncode, done.stdout + done.stderr)
-
-
 @pytest.fixture(scope="module")
 def site(core: client.CoreV1Api) -> Iterator[Site]:
     """A namespace that is not there yet."""
-    if "SANDBOX_CA_FILE" not in os.environ:
-        pytest.skip('not on the sandbox: eval "$(sandbox/sandbox env)"')
-    name = f"site-{uuid.uuid4().hex[:8]}"
-    yield Site(name)
-    if core.list_namespace(field_selector=f"metadata.name={name}").items:
-        core.delete_namespace(name)
+    yield from fresh_site(core)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +41,6 @@ def running(site: Site, core: client.CoreV1Api) -> Played:
     assert first.code == 0, first.output
     assert first.recap["changed"] == foretold.recap["changed"] == 4
     return first
-
-
-def pods(core: client.CoreV1Api, site: Site) -> list[Any]:
-    found = core.list_namespaced_pod(site.namespace, label_selector="app=litellm").items
-    return [pod for pod in found if not pod.metadata.deletion_timestamp]
 
 
 def test_a_model_of_every_tier_answers_for_itself(running: Played) -> None:
@@ -123,6 +77,7 @@ def test_no_secret_is_in_the_most_talkative_output(site: Site, core: client.Core
         assert base64.b64decode(encoded).decode() not in talkative, key
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("running")
 def test_when_the_gpu_fails_the_cpu_answers(site: Site) -> None:
     subprocess.run([SANDBOX, *NAMED, "upstream", "fault", "vllm-api", "status=500", "seconds=60"], check=True)
@@ -135,59 +90,13 @@ def test_when_the_gpu_fails_the_cpu_answers(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_a_config_that_does_not_start_leaves_the_old_pod_serving(site: Site, core: client.CoreV1Api) -> None:
-    (before,) = pods(core, site)
-    broken = site.play("site", litellm_settings_extra={"litellm_settings": {"callbacks": ["nowhere.there"]}})
-    assert broken.code != 0
-    assert "Could not import there from nowhere" in broken.output
-    assert before.metadata.name in [
-        pod.metadata.name for pod in pods(core, site) if all(each.ready for each in pod.status.container_statuses)
-    ]
-    mended = site.play("site")
-    assert mended.code == 0, mended.output
-    assert [pod.metadata.name for pod in pods(core, site)] == [before.metadata.name], (
-        "the config is what it was, so the old revision serves on"
-    )
-
-
-def load_pod(namespace: str, *, seconds: int, rate: int) -> dict[str, Any]:
-    """A pod that asks LiteLLM for a while, with the key as a real client has it: from the Secret."""
-    key = {"secretKeyRef": {"name": "litellm-secrets", "key": "LITELLM_MASTER_KEY"}}
-    url = f"http://litellm.{namespace}.svc.cluster.local:4000"
-    script = (Path(__file__).parent / "load.py").read_text()
-    container = {
-        "name": "load",
-        "image": "docker.io/sandbox/upstream:1",
-        "command": ["python3", "-c", script, url, "ollama-qwen", str(seconds), str(rate)],
-        "env": [{"name": "LITELLM_MASTER_KEY", "valueFrom": key}],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "securityContext": security, "containers": [container]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": spec}
-
-
-def result_of(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, Any]:
-    """Wait for a pod's end and return the JSON it printed."""
-    for _ in range(120):
-        phase = core.read_namespaced_pod(name, namespace).status.phase
-        if phase in ("Succeeded", "Failed"):
-            break
-        time.sleep(0.5)
-    assert phase == "Succeeded"
-    # The client would otherwise guess that JSON in a log is to be parsed, and hand back its Python form.
-    text = core.read_namespaced_pod_log(name, namespace, _preload_content=False).data.decode()
-    return dict(json.loads(text))
-
-
-@pytest.mark.usefixtures("running")
 def test_a_rollout_loses_no_request(site: Site, core: client.CoreV1Api) -> None:
-    (before,) = pods(core, site)
+    (before,) = site.pods(core)
     core.create_namespaced_pod(site.namespace, load_pod(site.namespace, seconds=30, rate=10))
     time.sleep(4)
     played = site.play("site", litellm_settings_extra={"litellm_settings": {"drop_params": True}})
     assert (played.code, played.recap["changed"]) == (0, 2), played.output
-    assert before.metadata.name not in [pod.metadata.name for pod in pods(core, site)]
+    assert before.metadata.name not in [pod.metadata.name for pod in site.pods(core)]
     found = result_of(core, site.namespace, "load")
     assert list(found["status"]) == ["answered"]
     assert found["status"]["answered"] > 200
@@ -195,14 +104,15 @@ def test_a_rollout_loses_no_request(site: Site, core: client.CoreV1Api) -> None:
 
 @pytest.mark.usefixtures("running")
 def test_a_changed_key_starts_new_pods(site: Site, core: client.CoreV1Api) -> None:
-    (before,) = pods(core, site)
+    (before,) = site.pods(core)
     core.patch_namespaced_secret("litellm-secrets", site.namespace, {"stringData": {"LITELLM_MASTER_KEY": f"sk-{uuid.uuid4().hex}"}})
     extra = {"litellm_settings": {"drop_params": True}}  # as the test before left it
     played = site.play("site", litellm_settings_extra=extra)
     assert (played.code, played.recap["changed"]) == (0, 1), played.output
-    assert before.metadata.name not in [pod.metadata.name for pod in pods(core, site)]
+    assert before.metadata.name not in [pod.metadata.name for pod in site.pods(core)]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("running")
 def test_in_the_three_tier_routing_openai_answers_when_both_others_are_down(site: Site) -> None:
     three_tier = site.play("site", "-i", "inventories/three-tier")
