@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-_LOCKS = Path(tempfile.gettempdir()) / f"homelab-llm-tests-{os.environ.get('SANDBOX_NAME', 'none')}"
+_LOCKS = Path(tempfile.gettempdir()) / f"homelab-llm-tests-{os.getuid()}-{os.environ.get('SANDBOX_NAME', 'none')}"
 
 
 def _opened(stack: ExitStack, name: str) -> IO[str]:

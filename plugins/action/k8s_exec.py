@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import discovery, exec, options  # noqa: A004
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
-from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import InController
+from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import OnlyInController
 
 SPECIFICATION = dict(
     argument_spec=dict(
@@ -21,7 +21,7 @@ SPECIFICATION = dict(
 )
 
 
-class ActionModule(InController):
+class ActionModule(OnlyInController):
     _supports_check_mode = False
 
     specification = SPECIFICATION

@@ -12,7 +12,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import dis
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
-from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import InController
+from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import OnlyInController
 
 #: Seconds between two looks. A look costs the API server three reads.
 PAUSE = 0.5
@@ -29,7 +29,7 @@ SPECIFICATION = dict(
 )
 
 
-class ActionModule(InController):
+class ActionModule(OnlyInController):
     specification = SPECIFICATION
 
     def work(self, module: Module) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
-from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import InController
+from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import OnlyInController
 
 SPECIFICATION = dict(
     argument_spec=dict(
@@ -44,7 +44,7 @@ SPECIFICATION = dict(
 )
 
 
-class ActionModule(InController):
+class ActionModule(OnlyInController):
     _supports_check_mode = False
 
     specification = SPECIFICATION

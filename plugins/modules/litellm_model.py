@@ -90,7 +90,7 @@ options:
   snapshot:
     description:
       - Whether to keep the config as an immutable ConfigMap too, named after O(name) and the first ten digits of RV(checksum).
-      - Pods that mount it keep their own config whatever becomes of O(name), so one that is started again after a rollout that failed
+      - Pods that mount it keep their own config however O(name) is edited, so one that is started again after a rollout that failed
         serves as before, and C(kubectl rollout undo) brings back the config with the pods.
       - When a new one is made, old ones go that no ReplicaSet and no Pod of the namespace refers to, but for the newest of these.
       - They all go with the ConfigMap O(name).
@@ -131,6 +131,7 @@ options:
       - Asked are providers that speak Ollama's protocol (C(ollama/...) and C(ollama_chat/...)) with a key, at C(GET /api/tags) of their
         C(api_base), and with an empty request for an answer, which costs nothing, if they take the key.
       - A model whose key is not there is not asked for, with a warning. Nobody is asked without this option.
+      - A pattern (C(ollama_chat/*)) and an address out of the environment (C(os.environ/NAME)) are not asked for.
     type: dict
     suboptions:
       vantage:
@@ -156,6 +157,11 @@ options:
         description: How many seconds a provider may take.
         type: int
         default: 10
+      changed_keys:
+        description: Environment variables whose value has just been changed. The models that read one are asked for too.
+        type: list
+        elements: str
+        default: []
 extends_documentation_fragment:
   - homelab.llm.kubernetes
   - homelab.llm.attributes
@@ -174,11 +180,11 @@ author:
 """
 
 EXAMPLES = r"""
-- name: LiteLLM | Serve a cloud model that falls back to the local ones
+- name: LiteLLM | Serve a cloud model that falls back to a local one, within 5 seconds
   homelab.llm.litellm_model:
     namespace: ml
     secret:
-      name: litellm-secrets
+      name: litellm-secrets # has the key OLLAMA_API_KEY
     models:
       - model_name: cloud-kimi
         litellm_params:
@@ -187,12 +193,19 @@ EXAMPLES = r"""
           api_key: os.environ/OLLAMA_API_KEY
           timeout: 60
           stream_timeout: 4
+      - model_name: ollama-qwen
+        litellm_params:
+          model: ollama_chat/qwen2.5:3b
+          api_base: http://ollama.ml.svc.cluster.local:11434
+          timeout: 120
     fallbacks:
-      cloud-kimi: [vllm-qwen, ollama-qwen]
-    explicit_only: [openai-gpt4o]
+      cloud-kimi: [ollama-qwen]
+    settings:
+      router_settings:
+        num_retries: 0 # each one sleeps before the next model is asked
     failover_budget: 5
     failover_budgets:
-      cloud-kimi: 62 # an answer that is not streamed may take its minute, so a hang is noticed no earlier
+      cloud-kimi: 62 # an answer that is not streamed may take its minute
   register: litellm_config
 
 - name: LiteLLM | Take a model out of a config file, chain included

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,12 @@ from typing import Any, NoReturn
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import kubeconfig
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
 
@@ -78,18 +81,30 @@ class InController(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        module = self._module()
+        # A worker process has one task, so nobody else sees its environment. The same KUBECONFIG as for a module, or it would be
+        # another cluster.
+        environment: dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        os.environ.update({name: str(value) for name, value in environment.items()})
         try:
-            self.work(self._module())
+            self.work(module)
         except Finished as finished:
             return {**result, **finished.result}
         except ApiError as error:
             return {**result, "failed": True, "msg": error.message}
+        finally:
+            kubeconfig.forget()
         raise AssertionError(f"{self._task.action} ended without a result")
 
     def _module(self) -> ControllerModule:
-        # Strings of a playbook carry marks (where from, trusted or not) that are subclasses of str, and YAML libraries refuse those. A
-        # module process gets its parameters as JSON, so they are made plain the same way.
-        given = json.loads(json.dumps(dict(self._task.args), default=str))
+        # Strings of a playbook carry marks (where from, trusted or not) that are subclasses of str, and YAML libraries refuse those. So the
+        # parameters are made plain as a module process gets them, by the same encoder: what it refuses is refused here too.
+        encoder = get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)
+        try:
+            given = json.loads(json.dumps(dict(self._task.args), cls=encoder))
+        except TypeError as error:
+            raise AnsibleActionFail(f"{self._task.action}: a parameter cannot be passed on: {error}") from None
         options = {name: value for name, value in self.specification.items() if name not in _NOT_FOR_THE_VALIDATOR}
         validated = ArgumentSpecValidator(**options).validate(given)
         hidden = set(validated._no_log_values)  # AnsibleModule takes them from there too
@@ -99,6 +114,19 @@ class InController(ActionBase):
                 message = f"Unsupported parameters for ({self._task.action}) module: {message}"
             raise AnsibleActionFail(str(remove_values(message, hidden)))
         return ControllerModule(validated.validated_parameters, hidden, check_mode=bool(self._task.check_mode), diff=bool(self._task.diff))
+
+
+class OnlyInController(InController):
+    """For an action without a module: what it would not do as a module does, on another host or as another user, it refuses."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self._connection.transport != "local" or self._connection.become is not None:
+            elsewhere = "as another user (become)" if self._connection.transport == "local" else "on another host"
+            raise AnsibleActionFail(
+                f"{self._task.action} talks to the cluster from the controller, as who runs ansible-playbook, and this task is to run "
+                f"{elsewhere}, where the cluster may be another one: use hosts or delegate_to localhost, without become"
+            )
+        return super().run(tmp, task_vars)
 
 
 class ModuleInController(InController):

@@ -116,12 +116,9 @@ def test_what_only_litellm_refuses_loses_no_request_and_a_restart_brings_the_old
 ) -> None:
     (before,) = site.pods(core)
     finished = ask(35, 10)
-    started = time.monotonic()
     broken = site.play("site", litellm_settings_extra=UNKNOWN_TO_LITELLM)
-    seconds = time.monotonic() - started
     assert broken.code != 0
     assert "Could not import there from nowhere" in broken.output, broken.output
-    assert seconds < 35, "two starts of LiteLLM, and not three with a pause in between"
     asked = finished()
     assert list(asked) == ["answered"], asked
     assert asked["answered"] > 250

@@ -81,6 +81,16 @@ def test_a_wrong_key_is_refused_by_name(run_module: Any, core: client.CoreV1Api,
     assert not written(core, told)
 
 
+def test_a_key_that_has_just_been_changed_is_asked_for_though_the_models_are_what_they_were(
+    run_module: Any, core: client.CoreV1Api, told: dict[str, Any]
+) -> None:
+    assert run_module("litellm_model", told).changed
+    told["verify_tags"]["changed_keys"] = [KEY]
+    assert not run_module("litellm_model", told).failed
+    core.patch_namespaced_secret(told["secret"]["name"], told["namespace"], {"stringData": {KEY: "0123456789abcdef-wrong"}})
+    assert f"refuses the key {KEY} (401)" in run_module("litellm_model", told).message
+
+
 def test_without_the_key_it_is_written_with_a_warning(run_module: Any, core: client.CoreV1Api, told: dict[str, Any]) -> None:
     core.patch_namespaced_secret(told["secret"]["name"], told["namespace"], {"data": {KEY: None}})
     done = run_module("litellm_model", {**told, "env_names": [KEY]})

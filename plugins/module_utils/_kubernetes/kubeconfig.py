@@ -115,3 +115,11 @@ def _private_folder() -> str:
     folder = tempfile.mkdtemp(prefix="homelab.llm.")
     multiprocessing.util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=0)
     return folder
+
+
+def forget() -> None:
+    """Remove the files with keys now. Ansible may end the process of its last task before anything that runs at its exit."""
+    if _private_folder.cache_info().currsize:
+        shutil.rmtree(_private_folder(), ignore_errors=True)
+        _private_folder.cache_clear()
+        kube_config._temp_files.clear()  # by content: it would hand out the names of files that are gone

@@ -21,6 +21,9 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources 
 #: Seconds between two looks at the pod. A look costs the API server one read.
 PAUSE = 0.2
 
+#: How often to read a log again that still grows after its program's end.
+SETTLING_TRIES = 10
+
 #: More than this of output is no answer but a mistake.
 MOST = 4 << 20
 
@@ -47,9 +50,20 @@ def run(resources: Resources, program: Program) -> Ended:
             created = _create(resources, program, manifest)
             _remove_leftovers(resources, program, created["metadata"]["creationTimestamp"])
             code = _wait(resources, program, manifest, started)
-            return Ended(resources.output(program.namespace, name, CONTAINER, MOST), code, round(time.monotonic() - started, 3))
+            return Ended(_output(resources, program.namespace, name), code, round(time.monotonic() - started, 3))
         finally:
             _remove(resources, manifest)
+
+
+def _output(resources: Resources, namespace: str, name: str) -> str:
+    """Read the log until it stays the same: on a busy node the last lines come to it after the news that the program has ended."""
+    output = resources.output(namespace, name, CONTAINER, MOST)
+    for _each in range(SETTLING_TRIES):
+        time.sleep(PAUSE)
+        before, output = output, resources.output(namespace, name, CONTAINER, MOST)
+        if output == before:
+            break
+    return output
 
 
 def _create(resources: Resources, program: Program, manifest: Mapping[str, Any]) -> dict[str, Any]:

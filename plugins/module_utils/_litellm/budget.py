@@ -43,7 +43,8 @@ def over(chains: Sequence[Chain], budget: Budget) -> Iterator[str]:
         yield (
             f"model group '{tier.model_group}'{_and_more([each.model_group for each in more])} may take {seconds:g} s to fail over, "
             f"and its budget is {allowed:g} s ({fault}{f', and {others} more faults' if others else ''}; "
-            f"in {_named(tried[tier.model_group])}): {'; '.join(_said(tier.worst))}"
+            f"in {_named(tried[tier.model_group])}): {'; '.join(_said(tier.worst))}. "
+            "Where that is as it should be, allow it in failover_budgets"
         )
 
 

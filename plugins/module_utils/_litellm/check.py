@@ -16,8 +16,8 @@ from ansible_collections.homelab.llm.plugins.module_utils._litellm.secret_fields
 
 #: The ways to give what a model reads. The last two are the role's.
 GIVE_THE_KEY = (
-    "add it there first, with homelab.llm.k8s_secret_patch or, with the role litellm, "
-    "in litellm_provider_keys or in the environment of whoever runs the play"
+    "add it there first, with homelab.llm.k8s_secret_patch or, with the role litellm, in litellm_provider_keys_extra "
+    "(or in the environment of whoever runs the play, for those that litellm_provider_keys takes from there)"
 )
 
 

@@ -119,8 +119,11 @@ def deployment_of(entry: Mapping[str, Any], data: Mapping[str, Any]) -> Deployme
 def levels_of(entries: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> tuple[tuple[Deployment, ...], ...]:
     """The deployments of one model group, by `litellm_params.order`: LiteLLM tries the next order before the next model group.
 
-    router.py, async_function_with_fallbacks_common_utils (ORDER-BASED FALLBACKS).
+    With `enable_weighted_failover` it tries every other deployment of the group first, so each is a level of its own.
+    router.py, async_function_with_fallbacks_common_utils (ORDER-BASED FALLBACKS, WEIGHTED FAILOVER).
     """
+    if section(data, "router_settings").get("enable_weighted_failover"):
+        return tuple((deployment_of(entry, data),) for entry in entries)
     by_order: dict[float, list[Deployment]] = {}
     for entry in entries:
         order = number((_mapping(entry.get("litellm_params")) or {}).get("order"))

@@ -70,6 +70,8 @@ FAULTS = (
     Fault("refused", "InternalServerError", 500, connecting=True),
     Fault("blackhole", "TimeoutError", 408, waits=True, connecting=True),
     Fault("500", "InternalServerError", 500),
+    Fault("503", "ServiceUnavailableError", 503),
+    Fault("404", "NotFoundError", 404),
     Fault("429", "RateLimitError", 429),
     Fault("429 with retry-after", "RateLimitError", 429, retry_after=LONGEST_RETRY_AFTER),
     Fault("401", "AuthenticationError", 401),
@@ -151,7 +153,7 @@ class Outage:
 
     def _gives_up(self) -> bool:
         """router.py, should_retry_this_error, for a group that has fallbacks."""
-        return not self._healthy() or (self._fault.status == 401 and self._group_size <= 1)
+        return not self._healthy() or self._fault.status == 404 or (self._fault.status == 401 and self._group_size <= 1)
 
     def _sleep(self, made: int, *, asked: bool) -> float:
         """router.py, _time_to_sleep_before_retry; utils.py, calculate_retry_after."""

@@ -67,8 +67,12 @@ def places(entries: Iterable[Mapping[str, Any]]) -> list[Place]:
         params = entry.get("litellm_params") or {}
         kind, _slash, tag = str(params.get("model")).partition("/")
         base, key = str(params.get("api_base") or "").rstrip("/"), str(params.get("api_key") or "")
-        if kind in ("ollama", "ollama_chat") and tag and base and key.startswith(REFERENCE):
-            found.setdefault((base, key.removeprefix(REFERENCE)), []).append((str(entry.get("model_name")), tag))
+        # Neither a pattern nor an address that only the pods' environment knows can be asked for.
+        known = tag and "*" not in tag and base and not base.startswith(REFERENCE)
+        if kind in ("ollama", "ollama_chat") and known and key.startswith(REFERENCE):
+            wanted = found.setdefault((base, key.removeprefix(REFERENCE)), [])
+            if (asked := (str(entry.get("model_name")), tag)) not in wanted:
+                wanted.append(asked)
     return [Place(base, key, tuple(wanted)) for (base, key), wanted in found.items()]
 
 

@@ -25,6 +25,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._litellm import _yaml, tags
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import load
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.entry import env_names
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.tags import ANYWAY, Answer, Place
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
 from ansible_collections.homelab.llm.plugins.module_utils._secrets.masking import masked_forms
@@ -40,6 +41,7 @@ ARGUMENT_SPEC: dict[str, Any] = dict(
         ca=dict(type="str", default=""),
         env=dict(type="dict", default={}),
         timeout=dict(type="int", default=10),
+        changed_keys=dict(type="list", elements="str", default=[], no_log=False),
     ),
     required_if=[("vantage", "pod", ["image"])],
 )
@@ -71,10 +73,16 @@ class TagCheck:
         return bool(self._options) and self._options["vantage"] == "pod"  # type: ignore[index]  # there is one
 
     def problems(self, before: str, after: str) -> list[str]:
-        """What providers say against the entries of the config text `after` that `before` has not, one sentence each."""
-        if self._options is None or before == after or (self._in_pod and self._module.check_mode):
+        """What providers say against the entries of the config text `after` that `before` has not, one sentence each.
+
+        And against those that read a key which has just been changed.
+        """
+        if self._options is None or (self._in_pod and self._module.check_mode):
             return []
-        places = tuple(tags.places(new_entries(before, after)))
+        changed = set(self._options["changed_keys"])
+        if before == after and not changed:
+            return []
+        places = tuple(tags.places([*new_entries(before, after), *(each for each in entries_of(after) if changed & set(env_names(each)))]))
         if places and places not in self._done:
             self._done[places] = list(self._ask(places, self._options))
         return self._done.get(places, [])
@@ -135,9 +143,13 @@ class TagCheck:
             raise ApiError(0, "PodFailed", f"python3 of image {options['image']} ended with {ended.code}: {last}") from None
 
 
+def entries_of(text: str) -> list[Mapping[str, Any]]:
+    return [each for each in load(text).get("model_list") or [] if isinstance(each, Mapping)]
+
+
 def new_entries(before: str, after: str) -> list[Mapping[str, Any]]:
     """The entries of `after` that are not in `before`, as they are: added, or changed in whatever way."""
-    old, new = ([each for each in load(text).get("model_list") or [] if isinstance(each, Mapping)] for text in (before, after))
+    old, new = entries_of(before), entries_of(after)
     # By name first: comparing each with all would take a thousand entries a second.
     known: dict[str, list[Mapping[str, Any]]] = {}
     for entry in old:

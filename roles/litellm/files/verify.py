@@ -22,7 +22,7 @@ import urllib.request
 KEY = os.environ.get("LITELLM_MASTER_KEY", "")
 
 #: Seconds that the Service may go on leading to pods of the revision before.
-PATIENCE = 10
+PATIENCE = 20
 
 #: How many times a backend is asked straight and through LiteLLM, by turns, and after how many seconds three times are enough.
 PAIRS, LONG = 7, 5
@@ -32,9 +32,13 @@ PAIRS, LONG = 7, 5
 COUNTERS = ("litellm_proxy_total_requests_metric_total", "litellm_deployment_successful_fallbacks_total")
 
 #: Seconds that a counter may take to show a request that was answered.
-LAG = 3
+LAG = 10
 
 QUESTION = [{"role": "user", "content": "Answer with the word OK."}]
+
+
+#: So many connections in a row have to lead to a new pod after a rollout: two seconds of them.
+SETTLED = 10
 
 
 class Service:
@@ -77,8 +81,22 @@ class Service:
                 return status, headers, text, seconds
             time.sleep(0.2)
 
+    def models_when_settled(self, expected: list[str], times: int) -> tuple[list[str] | None, str]:
+        """Return the names served, or None and why not.
+
+        After a rollout it takes some seconds until no connection leads to a pod that leaves, whose config is the one before: so the
+        expected names have to come so many times in a row, each on a connection of its own.
+        """
+        in_a_row = 0
+        while True:
+            served, why_not = self.models()
+            in_a_row = in_a_row + 1 if served == sorted(expected) else 0
+            if in_a_row >= times or time.monotonic() > self._patient_until:
+                return served, why_not
+            time.sleep(0.2)
+
     def models(self) -> tuple[list[str] | None, str]:
-        """Return the names served, or None and why not."""
+        """Return the names served by whichever pod answers, or None and why not."""
         status, _headers, text, _seconds = self.send_with_key("/v1/models")
         try:
             return sorted(each["id"] for each in json.loads(text)["data"]), ""
@@ -185,7 +203,7 @@ def main(ask: dict, verdict: str) -> None:
     exec(verdict, judging)  # noqa: S102  # the file beside this one
     # Each pod counts for itself. So what is asked of this one is looked for, and what goes through the Service only if no other serves.
     service, pod = Service(ask["url"], ask["timeout"]), Service(ask["own_url"], ask["timeout"])
-    served, why_not = service.models()
+    served, why_not = service.models_when_settled(ask["served"], SETTLED if ask["rolled_out"] else 1)
     if served is None:
         print(json.dumps({"problems": [why_not]}))
         return
