@@ -16,12 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
-from site_under_test import ROOT, Played, Site, fresh_site
+from site_under_test import SANDBOX, Played, Site, fresh_site
 
 pytestmark = pytest.mark.cluster
 
-SANDBOX = ROOT / "sandbox" / "sandbox"
-NAMED = ["--name", os.environ["SANDBOX_NAME"]] if "SANDBOX_NAME" in os.environ else []
 #: Plural of each kind, by the API group that serves it.
 WAYS = {"ingresses": "networking.k8s.io/v1", "ingressroutes": "traefik.io/v1alpha1", "routes": "route.openshift.io/v1"}
 
@@ -85,7 +83,7 @@ def expose(site: Site, how: str, **variables: Any) -> Played:
 
 def asked_from_outside(site: Site, scheme: str) -> str:
     """The status of LiteLLM's liveness from this machine, by its host name. Traefik takes a moment to know a new way."""
-    addresses = json.loads(subprocess.run([SANDBOX, *NAMED, "status", "--json"], capture_output=True, check=False).stdout)["addresses"]
+    addresses = json.loads(subprocess.run([*SANDBOX, "status", "--json"], capture_output=True, check=False).stdout)["addresses"]
     port = addresses["web_tls" if scheme == "https" else "web"].rpartition(":")[2]
     url = f"{scheme}://{site.namespace}.homelab.localhost:{port}/health/liveliness"
     command = ["curl", "--silent", "--cacert", os.environ["SANDBOX_CA_FILE"], "--output", "/dev/null", "--write-out", "%{http_code}", url]

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import subprocess
 import time
@@ -15,14 +14,11 @@ from pathlib import Path
 
 import pytest
 from kubernetes import client
-from site_under_test import Played, Site, fresh_site, load_pod, result_of
+from site_under_test import SANDBOX, Played, Site, fresh_site, load_pod, result_of
 
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-SANDBOX = ROOT / "sandbox" / "sandbox"
-#: The sandbox whose KUBECONFIG this is; a machine may run several.
-NAMED = ["--name", os.environ["SANDBOX_NAME"]] if "SANDBOX_NAME" in os.environ else []
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +48,11 @@ def test_a_model_of_every_tier_answers_for_itself(running: Played) -> None:
 def test_the_second_run_changes_nothing_and_writes_nothing(site: Site) -> None:
     again = site.play("site")
     assert (again.code, again.recap["changed"]) == (0, 0), again.output
-    audit = subprocess.run([SANDBOX, *NAMED, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
+    audit = subprocess.run([*SANDBOX, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
     own = [line for line in audit.splitlines() if site.namespace in line]
     third = site.play("site")
     assert third.recap["changed"] == 0
-    audit = subprocess.run([SANDBOX, *NAMED, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
+    audit = subprocess.run([*SANDBOX, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
     assert [line for line in audit.splitlines() if site.namespace in line] == own
 
 
@@ -80,11 +76,11 @@ def test_no_secret_is_in_the_most_talkative_output(site: Site, core: client.Core
 @pytest.mark.alone
 @pytest.mark.usefixtures("running")
 def test_when_the_gpu_fails_the_cpu_answers(site: Site) -> None:
-    subprocess.run([SANDBOX, *NAMED, "upstream", "fault", "vllm-api", "status=500", "seconds=60"], check=True)
+    subprocess.run([*SANDBOX, "upstream", "fault", "vllm-api", "status=500", "seconds=60"], check=True)
     try:
         played = site.play("site", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
     finally:
-        subprocess.run([SANDBOX, *NAMED, "upstream", "clear", "vllm-api"], check=True)
+        subprocess.run([*SANDBOX, "upstream", "clear", "vllm-api"], check=True)
     assert played.code == 0, played.output
     assert "vllm-qwen answered by ollama-qwen" in played.output
 
@@ -119,11 +115,11 @@ def test_in_the_three_tier_routing_openai_answers_when_both_others_are_down(site
     assert three_tier.code == 0, three_tier.output
     try:
         for host, last in (("vllm-api", "ollama-qwen"), ("ollama", "openai-gpt4o")):
-            subprocess.run([SANDBOX, *NAMED, "upstream", "fault", host, "status=503", "seconds=60"], check=True)
+            subprocess.run([*SANDBOX, "upstream", "fault", host, "status=503", "seconds=60"], check=True)
             played = site.play("site", "-i", "inventories/three-tier", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
             assert f"vllm-qwen answered by {last}" in played.output, played.output
     finally:
-        subprocess.run([SANDBOX, *NAMED, "upstream", "clear"], check=True)
+        subprocess.run([*SANDBOX, "upstream", "clear"], check=True)
 
 
 @pytest.mark.usefixtures("running")

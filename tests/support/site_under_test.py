@@ -22,6 +22,8 @@ from kubernetes import client
 
 ROOT = Path(__file__).resolve().parents[2]
 LOAD = ROOT / "tests" / "e2e" / "load.py"
+#: The beginning of each command to the sandbox whose KUBECONFIG this is; a machine may run several.
+SANDBOX = [ROOT / "sandbox" / "sandbox", *(["--name", os.environ["SANDBOX_NAME"]] if "SANDBOX_NAME" in os.environ else [])]
 
 
 @dataclass(frozen=True)
