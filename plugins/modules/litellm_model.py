@@ -15,6 +15,7 @@ description:
   - Checks the whole config before it is written, and tells all that is wrong in one error.
   - A fallback to a model that is not there, to itself, in a cycle, to an O(explicit_only) model, or further down than LiteLLM walks.
   - A key in plain text, one that the pods would not have, and an Ollama address that ends in C(/api).
+  - A bound on the first token (C(model_info.first_token_timeout), see the role P(homelab.llm.litellm#role)) that could not work.
   - LiteLLM reads its config at its start only. Roll the pods by an annotation with RV(checksum), or let them mount RV(snapshot).
 options:
   namespace:
@@ -89,13 +90,21 @@ options:
         required: true
   snapshot:
     description:
-      - Whether to keep the config as an immutable ConfigMap too, named after O(name) and the first ten digits of RV(checksum).
+      - Whether to keep the config as an immutable ConfigMap too, named after O(name) and the first ten digits of RV(checksum), or of that
+        of config and O(snapshot_files) together.
       - Pods that mount it keep their own config however O(name) is edited, so one that is started again after a rollout that failed
         serves as before, and C(kubectl rollout undo) brings back the config with the pods.
       - When a new one is made, old ones go that no ReplicaSet and no Pod of the namespace refers to, but for the newest of these.
       - They all go with the ConfigMap O(name).
     type: bool
     default: false
+  snapshot_files:
+    description:
+      - Texts that are kept with the config in its snapshot, by the key that each has there.
+      - For files that LiteLLM loads from beside its config, such as callbacks. With them in the snapshot, pods that mount it keep what
+        belongs to their config.
+    type: dict
+    default: {}
   env_names:
     description: Names of environment variables that the pods have, or will have, from elsewhere.
     type: list
@@ -256,7 +265,8 @@ failover:
     tiers:
       description: >-
         Per model group that has somewhere to fall back to, per fault: the seconds of the C(first) request and of C(later) ones, those
-        of requests to stream (C(first_streamed), C(later_streamed)), and the C(settings) that make them so many.
+        of requests to stream (C(first_streamed), C(later_streamed); not for a hang in mid-answer, when a stream ends in an error), and
+        the C(settings) that make them so many. In mid-answer they count from its last token.
       type: dict
       sample:
         vllm-qwen:
@@ -345,6 +355,7 @@ SPECIFICATION: dict[str, Any] = dict(
         purge=dict(type="bool", default=False),
         secret=dict(type="dict", no_log=False, options=dict(namespace=dict(type="str"), name=dict(type="str", required=True))),
         snapshot=dict(type="bool", default=False),
+        snapshot_files=dict(type="dict", default={}),
         env_names=dict(type="list", elements="str", default=[]),
         missing_keys=dict(type="str", choices=["fail", "leave_out"], default="fail", no_log=False),
         failover_budget=dict(type="float"),

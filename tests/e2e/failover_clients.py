@@ -3,8 +3,9 @@
 """Clients that wait for their answers through an outage: `failover_clients.py WORK`, the key in LITELLM_MASTER_KEY.
 
 WORK is JSON: `admin`, the address of the upstream simulator's admin API; `faults`, per host what breaks it; `cells`, a list of
-`{"url", "model", "stream", "times"}`; `controls`, more of them that no fault concerns. Each cell's model is asked once while all is
-well. Then the faults are set, and one client per cell, all at once, asks so many times in a row, while the controls are asked all along.
+`{"url", "model", "stream", "times"}` and perhaps a `prompt`; `controls`, more of them that no fault concerns. Each cell's model is asked
+once while all is well. Then the faults are set, and one client per cell, all at once, asks so many times in a row, while the controls
+are asked all along.
 Runs in a pod, with the standard library only. Prints JSON: `cells`, per cell and request the seconds until the first word of the
 answer, what the answer said, and the error of one that got none; `control`, the seconds of the slowest control.
 """
@@ -25,6 +26,7 @@ KEY = os.environ["LITELLM_MASTER_KEY"]
 PATIENCE = 60
 #: Between the beginnings of two clients: on two cores they would else measure each other.
 APART = 0.2
+PROMPT = "[tokens=6]"
 
 
 def connect(url: str) -> http.client.HTTPConnection:
@@ -33,7 +35,7 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 
 def ask(cell: dict[str, Any]) -> dict[str, Any]:
-    body = {"model": cell["model"], "messages": [{"role": "user", "content": "[tokens=6]"}], "stream": cell["stream"]}
+    body = {"model": cell["model"], "messages": [{"role": "user", "content": cell.get("prompt", PROMPT)}], "stream": cell["stream"]}
     connection = connect(cell["url"])
     began = time.monotonic()
     first = None
@@ -96,7 +98,7 @@ def measure(cells: list[dict[str, Any]], controls: list[dict[str, Any]]) -> dict
 def wait_until_well(cell: dict[str, Any]) -> None:
     """A pod that is ready is not yet one that its Service leads to."""
     end = time.monotonic() + 20
-    while error := ask(cell)["error"]:
+    while error := ask({**cell, "prompt": PROMPT})["error"]:
         if time.monotonic() > end:
             sys.exit(f"{cell} is not well before any fault: {error}")
         time.sleep(APART)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The failover estimate against the real LiteLLM: one model group per fault, all of them broken at once, each with clients of its own.
 
+Three configs side by side: the story's, the role's, and the role's with its bound on the first token switched off.
 Its table of estimates and measurements is at the end of the test run's output.
 """
 
@@ -20,7 +21,9 @@ import pytest
 import yaml
 from kubernetes import client
 
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.deployment import FIRST_TOKEN, WATCHABLE
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.failover import OVERHEAD, Chain, Hop, estimate
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.outage import FAULTS as KNOWN
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
@@ -36,10 +39,17 @@ FAULTS: dict[str, dict[str, Any]] = {
     "500": {"kind": "status", "status": 500},
     "429": {"kind": "status", "status": 429},
     "401": {"kind": "status", "status": 401},
+    "hang in mid-answer": {"kind": "hang", "where": "mid_stream"},
 }
 #: LiteLLM's word for a protocol, and the simulator's.
 PROTOCOLS = {"openai": "vllm", "ollama_chat": "ollama"}
 SPARE = "spare"
+#: A backend that is well and slow: whoever bounds its answer fails over from it or cuts it.
+SLOW, SLOWLY = "slow", "[tokens=8 rate=2 first=2.5]"
+#: The config that the stories have, the role's without its bound on the first token, and the role's.
+STORY, WHOLE, ROLE = CONFIGS = ("story", "role-whole", "role")
+#: How long an answer may take where it is bounded as a whole, as the stories have it: then a hang is given up in time.
+ANSWER_TIMEOUT = 3
 #: Requests per cell: the first of the outage, and those that follow at once.
 TIMES = 3
 #: What there is to tell below the table.
@@ -62,7 +72,8 @@ class Host:
 
 
 HOSTS = [
-    Host(protocol, fault, 8000 + number) for number, (protocol, fault) in enumerate((p, f) for p in PROTOCOLS for f in (*FAULTS, SPARE))
+    Host(protocol, fault, 8000 + number)
+    for number, (protocol, fault) in enumerate((p, f) for p in PROTOCOLS for f in (*FAULTS, SPARE, SLOW))
 ]
 
 
@@ -80,44 +91,73 @@ class Cell:
         return f"{self.host.name}{'-streamed' if self.streamed else ''}"
 
 
+WAYS = {fault.name: fault.ways for fault in KNOWN}
+#: Without the bound, the role's config is another for openai/ models only.
 CELLS = [
-    Cell(config, host, streamed) for config in ("story", "role") for host in HOSTS if host.fault in FAULTS for streamed in (False, True)
+    Cell(config, host, streamed)
+    for config in CONFIGS
+    for host in HOSTS
+    if host.fault in FAULTS and (config != WHOLE or host.protocol == "openai")
+    for streamed in WAYS[host.fault]
 ]
 CELLS.sort(key=lambda cell: list(FAULTS).index(cell.host.fault))
+#: Well and slow, by the model whose first token is bounded.
+PATIENT = [Cell(ROLE, host, streamed) for host in HOSTS if host.name == f"vllm-{SLOW}" for streamed in (False, True)]
 
 
 def config_of(name: str) -> dict[str, Any]:
-    """The story's config: `num_retries: 1`, `timeout: 3`. And the role's: its defaults, with the timeout of the inventory's vllm-qwen."""
-    local = yaml.safe_load((ROOT / "inventories/homelab/group_vars/all/models_local.yml").read_text())["homelab_models_local"]
-    (timeout,) = (each["litellm_params"]["timeout"] for each in local if each["model_name"] == "vllm-qwen")
-    defaults = yaml.safe_load((ROOT / "roles/litellm/defaults/main.yml").read_text())
-    beneath = defaults["litellm_failover_defaults"] if name == "role" else {}
-    entries = [entry(cell.model_group, cell.host, {"timeout": timeout, **beneath.get("litellm_params", {})}) for cell in cells_of(name)]
-    for each in entries:
-        each["model_info"] = dict(beneath.get("model_info", {}))
-    spares = [entry(f"{PROTOCOLS[host.protocol]}-{SPARE}", host, {}) for host in HOSTS if host.fault == SPARE]
-    fallbacks = [{cell.model_group: [f"{PROTOCOLS[cell.host.protocol]}-{SPARE}"]} for cell in cells_of(name)]
+    """The story's config: `num_retries: 1`, `timeout: 3`. And the role's: its defaults."""
+    cells = [*cells_of(name), *(PATIENT if name == ROLE else ())]
+    entries = [entry(cell.model_group, cell.host, *beneath(name, cell.host.protocol)) for cell in cells]
+    spares = [entry(f"{PROTOCOLS[host.protocol]}-{SPARE}", host, {}, {}) for host in HOSTS if host.fault == SPARE]
+    fallbacks = [{cell.model_group: [f"{PROTOCOLS[cell.host.protocol]}-{SPARE}"]} for cell in cells]
     settings = {"general_settings": {"master_key": "os.environ/LITELLM_MASTER_KEY"}}
-    if name == "story":
+    if name == STORY:
         settings["litellm_settings"] = {"num_retries": 1, "fallbacks": fallbacks}
     else:
-        settings |= defaults["litellm_settings"]
+        settings |= defaults()["litellm_settings"]
         settings["router_settings"] = {**settings["router_settings"], "fallbacks": fallbacks}
+    if name == ROLE:
+        callbacks = [*settings["litellm_settings"]["callbacks"], FIRST_TOKEN]
+        settings["litellm_settings"] = {**settings["litellm_settings"], "callbacks": callbacks}
     return {"model_list": entries + spares, **settings}
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "roles/litellm/defaults/main.yml").read_text()))
+
+
+def beneath(name: str, protocol: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the entries of a config have in their litellm_params and model_info, as the role's vars put it together."""
+    params: dict[str, Any] = {"timeout": ANSWER_TIMEOUT}
+    if name == STORY:
+        return params, {}
+    params |= defaults()["litellm_failover_defaults"]["litellm_params"]
+    info = dict(defaults()["litellm_failover_defaults"]["model_info"])
+    if name == ROLE and protocol == WATCHABLE:
+        params |= dict.fromkeys(("timeout", "stream_timeout"), defaults()["litellm_answer_timeout"])
+        info |= {
+            "first_token_timeout": defaults()["litellm_first_token_timeout"],
+            "gap_timeout": defaults()["litellm_first_token_gap_timeout"],
+            "connect_timeout": defaults()["litellm_first_token_connect_timeout"],
+        }
+    return params, info
 
 
 def cells_of(name: str) -> list[Cell]:
     return [cell for cell in CELLS if cell.config == name]
 
 
-def entry(model_group: str, host: Host, params: dict[str, Any]) -> dict[str, Any]:
+def entry(model_group: str, host: Host, params: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     base = f"http://upstream:{host.port}{'/v1' if host.protocol == 'openai' else ''}"
-    return {"model_name": model_group, "litellm_params": {"model": f"{host.protocol}/m", "api_base": base, "api_key": "sk-none", **params}}
+    params = {"model": f"{host.protocol}/m", "api_base": base, "api_key": "sk-none", **params}
+    return {"model_name": model_group, "litellm_params": params, "model_info": info}
 
 
 def pod(name: str, container: dict[str, Any], **spec: Any) -> dict[str, Any]:
     # Without a share of its own a pod starves while somebody else compiles.
-    share = {"requests": {"cpu": "300m"}}
+    share = {"requests": {"cpu": "200m"}}
     container = {
         "name": name,
         "resources": share,
@@ -158,22 +198,33 @@ def simulator() -> dict[str, Any]:
 
 
 def litellm(name: str) -> dict[str, Any]:
-    image = yaml.safe_load((ROOT / "roles/litellm/defaults/main.yml").read_text())["litellm_image"]
     local = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     container = {
-        "image": image,
+        "image": defaults()["litellm_image"],
         "args": ["--config", "/etc/litellm/config.yaml", "--port", "4000"],
         "env": [KEY, *({"name": key, "value": value} for key, value in local.items())],
         "readinessProbe": {"httpGet": {"path": "/health/readiness", "port": 4000}, "periodSeconds": 1, "timeoutSeconds": 5},
         "volumeMounts": [{"name": "config", "mountPath": "/etc/litellm"}],
     }
-    return pod(name, container, volumes=[{"name": "config", "configMap": {"name": name}}])
+    items = [{"key": "config.yaml", "path": "config.yaml"}]
+    items += [{"key": each, "path": f"first_token/{each}"} for each in files(name) if each != "config.yaml"]
+    return pod(name, container, volumes=[{"name": "config", "configMap": {"name": name, "items": items}}])
+
+
+def files(name: str) -> dict[str, str]:
+    """What lies in the folder of the config."""
+    package = (ROOT / "roles/litellm/files/first_token").glob("*.py") if name == ROLE else ()
+    return {"config.yaml": yaml.safe_dump(config_of(name)), **{path.name: path.read_text() for path in package}}
 
 
 def clients(name: str) -> dict[str, Any]:
     cells = [{"url": f"http://{cell.config}:4000", "model": cell.model_group, "stream": cell.streamed, "times": TIMES} for cell in CELLS]
+    cells += [
+        {"url": f"http://{cell.config}:4000", "model": cell.model_group, "stream": cell.streamed, "times": 1, "prompt": SLOWLY}
+        for cell in PATIENT
+    ]
     faults = {host.name: FAULTS[host.fault] for host in HOSTS if host.fault in FAULTS}
-    controls = [{"url": f"http://{name}:4000", "model": f"vllm-{SPARE}", "stream": False} for name in ("story", "role")]
+    controls = [{"url": f"http://{name}:4000", "model": f"vllm-{SPARE}", "stream": False} for name in CONFIGS]
     work = json.dumps({"admin": f"http://upstream:{ADMIN_PORT}", "faults": faults, "cells": cells, "controls": controls})
     script = (Path(__file__).parent / "failover_clients.py").read_text()
     return pod(name, {"image": SIMULATOR, "command": ["python3", "-c", script, work], "env": [KEY]})
@@ -195,17 +246,17 @@ def wait_for(core: client.CoreV1Api, namespace: str, name: str, state: str, seco
 
 @pytest.fixture(scope="module")
 def measured(core: client.CoreV1Api, namespace: str) -> list[Cell]:
-    """All cells with their seconds: two LiteLLM, one broken simulator, a client per cell."""
+    """All cells with their seconds: three LiteLLM, one broken simulator, a client per cell."""
     core.create_namespaced_secret(
         namespace, {"metadata": {"name": "litellm"}, "stringData": {"LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(16)}"}}
     )
     core.create_namespaced_service(namespace, service("upstream", [*(host.port for host in HOSTS), ADMIN_PORT]))
     core.create_namespaced_pod(namespace, simulator())
-    for name in ("story", "role"):
-        core.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": {"config.yaml": yaml.safe_dump(config_of(name))}})
+    for name in CONFIGS:
+        core.create_namespaced_config_map(namespace, {"metadata": {"name": name}, "data": files(name)})
         core.create_namespaced_service(namespace, service(name, [4000]))
         core.create_namespaced_pod(namespace, litellm(name))
-    for name in ("upstream", "story", "role"):
+    for name in ("upstream", *CONFIGS):
         wait_for(core, namespace, name, "Ready", 120)
     for attempt in range(3):
         slowest = outage(core, namespace, f"clients-{attempt}")
@@ -223,10 +274,11 @@ def outage(core: client.CoreV1Api, namespace: str, name: str) -> float:
     wait_for(core, namespace, name, "Succeeded", 180)
     # The client would otherwise guess that JSON in a log is to be parsed, and hand back its Python form.
     seen = json.loads(core.read_namespaced_pod_log(name, namespace, _preload_content=False).data)
-    for cell, answers in zip(CELLS, seen["cells"], strict=True):
+    for cell, answers in zip([*CELLS, *PATIENT], seen["cells"], strict=True):
+        who = SLOW if cell in PATIENT else SPARE
         for answer in answers:
             assert not answer["error"], f"{cell}: {answer}"
-            assert f"from {PROTOCOLS[cell.host.protocol]}-{SPARE}" in answer["text"], f"{cell}: {answer}"
+            assert f"from {PROTOCOLS[cell.host.protocol]}-{who}" in answer["text"], f"{cell}: {answer}"
         cell.seconds = [answer["seconds"] for answer in answers]
     return float(seen["control"])
 
@@ -261,12 +313,16 @@ def table() -> str:
         "| config | protocol | fault | asked | first | later |",
         "|" + "---|" * 6,
     ]
-    for cell in sorted(CELLS, key=lambda each: (each.config != "story", each.host.protocol != "openai")):
+    for cell in sorted(CELLS, key=lambda each: (CONFIGS.index(each.config), each.host.protocol != "openai")):
         hop, (first, *later) = hop_of(cell), cell.seconds
         lines.append(
             f"| {cell.config} | {cell.host.protocol} | {cell.host.fault} | {'streamed' if cell.streamed else 'plain'} "
             f"| {hop.first:.1f} / {first:.2f} | {hop.later:.1f} / {max(later):.2f} |"
         )
+    lines += [
+        f"| {cell.config} | {cell.host.protocol} | none, {SLOWLY} | {'streamed' if cell.streamed else 'plain'} | {cell.seconds[0]:.2f} | |"
+        for cell in PATIENT
+    ]
     return "\n".join(lines)
 
 
@@ -291,6 +347,13 @@ def test_no_estimate_is_uselessly_high(measured: list[Cell]) -> None:
 
 def test_the_story_does_not_hold_five_seconds_and_the_role_does(measured: list[Cell]) -> None:
     hangs = [cell for cell in measured if cell.host.fault == "hang before headers"]
-    assert min(min(cell.seconds) for cell in hangs if cell.config == "story") > 5
-    assert max(max(cell.seconds) for cell in measured if cell.config == "role") < 5
-    assert max(hop_of(cell).worst for cell in measured if cell.config == "role") < 5
+    assert min(min(cell.seconds) for cell in hangs if cell.config == STORY) > 5
+    assert max(max(cell.seconds) for cell in measured if cell.config != STORY) < 5
+    assert max(hop_of(cell).worst for cell in measured if cell.config != STORY) < 5
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_backend_that_is_well_and_slow_is_not_left_and_its_answer_not_cut() -> None:
+    whole, first_word = (cell.seconds[0] for cell in PATIENT)
+    assert first_word > 2.4
+    assert whole > 5.9

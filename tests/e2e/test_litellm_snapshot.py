@@ -182,6 +182,39 @@ def test_check_mode_needs_no_namespace(run_module: Any) -> None:
     assert foretold.result["snapshot"].startswith("litellm-config-")
 
 
+def test_files_beside_the_config_are_kept_with_it_and_a_change_of_them_is_a_new_one(edit: Any, snapshots: Any) -> None:
+    alone = edit(1).result["snapshot"]
+    config = snapshots()[alone].data
+    first = edit(1, snapshot_files={"entry.py": "one = 1\n"}, check=True)
+    assert (first.changed, set(snapshots())) == (True, {alone})
+    names = []
+    for text in ("one = 1\n", "two = 2\n"):
+        done = edit(1, snapshot_files={"entry.py": text})
+        names.append(done.result["snapshot"])
+        assert done.changed
+        assert snapshots()[names[-1]].data == {**config, "entry.py": text}
+        assert not edit(1, snapshot_files={"entry.py": text}).changed
+    assert names[0] == first.result["snapshot"]
+    assert len({alone, *names}) == 3
+    assert set(snapshots()) == set(names), "the oldest that nothing mounts has gone, as always"
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"snapshot_files": {"config.yaml": "x"}}, "called config.yaml as the config is"),
+        ({"snapshot_files": {"a.py": 1}}, "a.py with something that is no text"),
+        ({"snapshot_files": {"a.py": "x"}, "snapshot": False}, "snapshot_files lie in the snapshot, and there is none"),
+    ],
+    ids=["name of the config", "no text", "no snapshot"],
+)
+def test_files_that_cannot_be_kept_are_refused(edit: Any, snapshots: Any, params: dict[str, Any], said: str) -> None:
+    refused = edit(1, **params)
+    assert refused.failed
+    assert said in refused.message
+    assert snapshots() == {}
+
+
 def test_a_file_has_no_snapshot(run_module: Any, tmp_path: Any) -> None:
     refused = run_module("litellm_model", {"path": str(tmp_path / "config.yaml"), "snapshot": True})
     assert "snapshot is for a config in a ConfigMap" in refused.message

@@ -88,20 +88,19 @@ def _tier_as_data(tier: Tier) -> dict[str, dict[str, Any]]:
         fault: {
             "first": plain.first,
             "later": plain.later,
-            "first_streamed": streamed.first,
-            "later_streamed": streamed.later,
-            "settings": list(dict.fromkeys(said for hop in (plain, streamed) for said in _said(hop))),
+            **({"first_streamed": streamed.first, "later_streamed": streamed.later} if streamed else {}),
+            "settings": list(dict.fromkeys(said for hop in (plain, streamed) if hop for said in _said(hop))),
         }
         for fault, plain, streamed in _by_fault(tier)
     }
 
 
-def _by_fault(tier: Tier) -> Iterator[tuple[str, Hop, Hop]]:
-    """Yield each fault with its two hops: plain, streamed."""
+def _by_fault(tier: Tier) -> Iterator[tuple[str, Hop, Hop | None]]:
+    """Yield each fault with its two hops: plain, and streamed where a stream is failed over."""
     plain = [hop for hop in tier.hops if not hop.streamed]
     streamed = {hop.fault: hop for hop in tier.hops if hop.streamed}
     for hop in plain:
-        yield hop.fault, hop, streamed[hop.fault]
+        yield hop.fault, hop, streamed.get(hop.fault)
 
 
 def _said(hop: Hop) -> Iterator[str]:
@@ -120,7 +119,8 @@ HEAD: Row = ("", "first", "later", "streamed: first", "later")
 def rows(tier: Tier) -> Iterator[Row]:
     """Yield a row per fault."""
     for fault, plain, streamed in _by_fault(tier):
-        yield fault, f"{plain.first:g}", f"{plain.later:g}", f"{streamed.first:g}", f"{streamed.later:g}"
+        of_stream = (f"{streamed.first:g}", f"{streamed.later:g}") if streamed else ("error", "error")
+        yield fault, f"{plain.first:g}", f"{plain.later:g}", *of_stream
 
 
 def reasons(tier: Tier) -> Iterator[tuple[str, str]]:

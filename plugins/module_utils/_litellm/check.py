@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain, entry
+from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain, entry, first_token
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import Told, fallbacks_of, max_fallbacks_of
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.secret_fields import inline_secrets, references
 
@@ -67,6 +67,10 @@ def find_problems(
             for field in inline_secrets(values):
                 yield f"{section}.{field} is in plain text: put the value into the Secret and write os.environ/NAME here"
             yield from _unknown(section, references(values), known_names, where)
+    # All of them, told or not: for any of them LiteLLM would not start.
+    for each in data.get("model_list") or []:
+        if isinstance(each, Mapping) and entry.shape_problem(each) is None:
+            yield from (f"{entry.label(each)} {problem}" for problem in first_token.find_problems(each, data))
     # `groq/*` serves whatever begins so: names that only such a pattern covers count as served.
     groups = model_groups(data)
     fallbacks = fallbacks_of(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain, failover, mermaid
+from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain, failover, first_token, mermaid
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.budget import NO_BUDGET, Budget, over, tiers_of
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.check import LeftOut, find_problems, leave_out, model_groups
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import Told, fallbacks_of, identify, max_fallbacks_of, merge
@@ -49,6 +49,7 @@ class Result:
     tree: str
     failover: tuple[failover.Chain, ...] = ()
     over_budget: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     flowchart: str = ""
 
 
@@ -88,6 +89,7 @@ def converge(text: str, wanted: Wanted) -> Result:
         tree=chain.tree(fallbacks, served, deepest),
         failover=estimated,
         over_budget=over_budget,
+        warnings=() if told.absent else tuple(first_token.find_warnings(told.models, outcome.data)),
         flowchart=mermaid.flowchart(
             fallbacks, served, explicit_only, {tier.model_group: tier.worst.worst for tier in tiers_of(estimated)}, deepest
         ),

@@ -23,6 +23,11 @@ DEFAULT_COOLDOWN = 5.0
 #: __init__.py, allowed_fails.
 DEFAULT_ALLOWED_FAILS = 3
 
+#: The callback of the role litellm (files/first_token) that bounds the first token, and the one provider that it can do so for.
+FIRST_TOKEN, WATCHABLE = "first_token.entry.callback", "openai"
+#: Its default for the time between two tokens (bounds.py).
+DEFAULT_GAP = 4.0
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -33,12 +38,24 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """The bounds of a deployment whose first token is bounded: to it, and between two of the next.
+
+    The bound to connect is no upper bound: over a connection that was kept, a machine that is gone hangs as one that is there.
+    """
+
+    first_token: Bound
+    gap: Bound
+
+
+@dataclass(frozen=True)
 class Deployment:
     """One entry of `model_list`, as far as a failure of its backend is concerned."""
 
     provider: str
     plain: Bound
     streamed: Bound
+    watch: Watch | None = None
     retries: int | None = None
     cooldown_time: float | None = None
     allowed_fails_policy: tuple[tuple[str, int], ...] | None = None
@@ -105,9 +122,11 @@ def deployment_of(entry: Mapping[str, Any], data: Mapping[str, Any]) -> Deployme
     policy = _counts(info.get("allowed_fails_policy"))
     cooldown = info.get("cooldown_time") if info.get("cooldown_time") is not None else params.get("cooldown_time")
     plain = _plain_bound(str(entry.get("model_name")), params, data)
+    provider = provider_of(params)
     return Deployment(
-        provider=str(params.get("custom_llm_provider") or str(params.get("model")).partition("/")[0]),
+        provider=provider,
         plain=plain,
+        watch=_watch(str(entry.get("model_name")), info) if provider == WATCHABLE and watches(data) else None,
         streamed=_streamed_bound(str(entry.get("model_name")), params, data, plain),
         retries=_whole(params.get("num_retries")),
         cooldown_time=number(cooldown),
@@ -131,6 +150,25 @@ def levels_of(entries: Sequence[Mapping[str, Any]], data: Mapping[str, Any]) -> 
     if len([order for order in by_order if order != float("inf")]) < 2:
         return (tuple(each for deployments in by_order.values() for each in deployments),)
     return tuple(tuple(by_order[order]) for order in sorted(by_order) if order != float("inf"))
+
+
+def provider_of(params: Mapping[str, Any]) -> str:
+    return str(params.get("custom_llm_provider") or str(params.get("model")).partition("/")[0])
+
+
+def watches(data: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM loads the callback that bounds first tokens."""
+    callbacks = section(data, "litellm_settings").get("callbacks")
+    return FIRST_TOKEN in callbacks if isinstance(callbacks, list) else callbacks == FIRST_TOKEN
+
+
+def _watch(model_group: str, info: Mapping[str, Any]) -> Watch | None:
+    def bound(name: str, seconds: float) -> Bound:
+        return Bound(seconds, f"model_info.{name} of {model_group} ({seconds:g})")
+
+    first = number(info.get("first_token_timeout")) or 0
+    gap = number(info.get("gap_timeout")) or DEFAULT_GAP
+    return Watch(bound("first_token_timeout", first), bound("gap_timeout", gap)) if first > 0 else None
 
 
 def _plain_bound(model_group: str, params: Mapping[str, Any], data: Mapping[str, Any]) -> Bound:

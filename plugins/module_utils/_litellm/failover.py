@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import fallbacks_of, max_fallbacks_of
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.deployment import Deployment, Router, levels_of, router_of
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.outage import FAULTS, Fault, Outage, Spent, bound_of
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.outage import FAULTS, Fault, Outage, Spent
 
 #: What LiteLLM itself needs for a hop: 0.02 to 0.1 s, 0.39 s for the first one of a pod on a busy machine with two cores.
 OVERHEAD = 0.4
@@ -124,7 +124,7 @@ class _Estimator:
         self._lived: dict[Hashable, tuple[Spent, Spent]] = {}
 
     def tier(self, model_group: str, levels: Levels) -> Tier:
-        return Tier(model_group, tuple(self._hop(model_group, levels, fault, streamed) for fault in FAULTS for streamed in (False, True)))
+        return Tier(model_group, tuple(self._hop(model_group, levels, fault, streamed) for fault in FAULTS for streamed in fault.ways))
 
     def _hop(self, model_group: str, levels: Levels, fault: Fault, streamed: bool) -> Hop:
         size = sum(len(level) for level in levels)
@@ -161,7 +161,7 @@ def _setting(model_group: str, level: Sequence[Deployment], router: Router, faul
     """What takes most of the seconds."""
     if first.sleeping + first.waiting * (first.attempts - 1) / first.attempts < first.waiting:
         longest = max(level, key=lambda each: fault.seconds(each, streamed))
-        bound = bound_of(longest, streamed)
+        bound = fault.bound(longest, streamed)
         hint = ", for want of a stream_timeout" if streamed and bound is longest.plain else ""
         return f"{bound.setting} bounds it{hint}"
     retries = next((each.retries for each in level if each.retries), None)
@@ -173,6 +173,8 @@ def _setting(model_group: str, level: Sequence[Deployment], router: Router, faul
 
 def _cooldown(model_group: str, level: Sequence[Deployment], fault: Fault, streamed: bool, hop: Hop) -> str:
     """What would take a deployment out after its first failure; nothing does so where LiteLLM has no name for the error."""
-    if hop.later < NOTHING_TO_SET or fault.begun_stream(streamed) or any(fault.exception_of(each) != fault.exception for each in level):
+    if hop.later < NOTHING_TO_SET:
+        return ""
+    if any(fault.begun_stream(each, streamed) or fault.exception_of(each) != fault.exception for each in level):
         return ""
     return f"model_info.allowed_fails_policy.{fault.exception}AllowedFails of {model_group} (0)"

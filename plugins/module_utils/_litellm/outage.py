@@ -44,25 +44,37 @@ class Fault:
     waits: bool = False
     connecting: bool = False
     began: bool = False
+    midway: bool = False
     retry_after: float = 0
 
-    def begun_stream(self, streamed: bool) -> bool:
+    @property
+    def ways(self) -> tuple[bool, ...]:
+        """Streamed or not. A stream whose text has begun is not failed over: it ends in an error."""
+        return (False,) if self.midway else (False, True)
+
+    def begun_stream(self, deployment: Deployment, streamed: bool) -> bool:
         """Whether the router has handed the stream on already: then nobody asks again or cools down, and the fallback follows at once.
 
-        router.py, _acompletion_streaming_iterator.
+        router.py, _acompletion_streaming_iterator. It gets none of a deployment that is watched before the first token is there.
         """
-        return self.began and streamed
+        return self.began and streamed and deployment.watch is None
 
     def exception_of(self, deployment: Deployment) -> str:
         refused = self.connecting and not self.waits
         return CONNECTION_ERROR if refused and deployment.provider not in OPENAI_LIKE else self.exception
 
+    def bound(self, deployment: Deployment, streamed: bool) -> Bound:
+        """What ends an attempt that waits. A bound on the first token comes before the timeout, which is longer."""
+        if deployment.watch is None:
+            return deployment.streamed if streamed else deployment.plain
+        return deployment.watch.gap if self.midway else deployment.watch.first_token
+
     def seconds(self, deployment: Deployment, streamed: bool) -> float:
-        """How long one attempt takes. A bound on the first token, once a deployment can have one, belongs here: it replaces the timeout."""
+        """How long one attempt takes, from its beginning or, when it breaks midway, at most from its last token."""
         if not self.waits:
             return 0
-        bound = max(0, bound_of(deployment, streamed).seconds)
-        return bound + 1 if self.connecting and bound > ROUNDED_ABOVE else bound
+        bound = max(0, self.bound(deployment, streamed).seconds)
+        return bound + 1 if self.connecting and bound > ROUNDED_ABOVE and deployment.watch is None else bound
 
 
 #: An error is taken to come at once: a backend that thinks before it answers 500 takes as long as it takes, at most as a hang.
@@ -77,11 +89,8 @@ FAULTS = (
     Fault("401", "AuthenticationError", 401),
     Fault("hang before headers", "TimeoutError", 408, waits=True),
     Fault("hang after headers", "TimeoutError", 408, waits=True, began=True),
+    Fault("hang in mid-answer", "TimeoutError", 408, waits=True, midway=True),
 )
-
-
-def bound_of(deployment: Deployment, streamed: bool) -> Bound:
-    return deployment.streamed if streamed else deployment.plain
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ class Outage:
     def request(self, first: int | None) -> Spent:
         """Live through a request that is sent to the deployment `first`, or to none because all of them cool down."""
         waiting, sleeping, attempts = self._attempt(first), 0.0, 1
-        if first is None or self._fault.begun_stream(self._streamed):
+        if first is None or self._fault.begun_stream(self._deployments[first], self._streamed):
             return Spent(waiting, 0, attempts)
         # Only the first failure of a request is counted: its retries share one logging object, which reports once.
         self._count(first)

@@ -11,6 +11,7 @@ memory, node reboot), a config that it never served and that may not even start.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,8 +49,21 @@ class Base:
         return f"{self.name[: LONGEST_LABEL - DIGITS - 1]}-{short}"
 
 
+def contents(base: Base, text: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Return what is in the snapshot of a config with these files beside it. Raises SnapshotError."""
+    if base.key in files:
+        raise SnapshotError(f"a file beside the config is called {base.key} as the config is: give it another name")
+    return {base.key: text, **files}
+
+
+def checksum_of(base: Base, data: Mapping[str, str]) -> str:
+    """SHA-256 in hex of a config that is alone, which is its own, or with the files beside it."""
+    alone = set(data) == {base.key}
+    return hashlib.sha256((data[base.key] if alone else json.dumps(data, sort_keys=True)).encode()).hexdigest()
+
+
 def name_of(base: Base, checksum: str) -> str:
-    """Return the name of the snapshot of the config with that checksum. Raises SnapshotError."""
+    """Return the name of the snapshot with that checksum. Raises SnapshotError."""
     name = f"{base.name}-{checksum[:DIGITS]}"
     if len(name) > LONGEST_NAME:
         raise SnapshotError(
@@ -59,7 +73,7 @@ def name_of(base: Base, checksum: str) -> str:
     return name
 
 
-def manifest(base: Base, name: str, text: str, owner_uid: str) -> dict[str, Any]:
+def manifest(base: Base, name: str, data: Mapping[str, str], owner_uid: str) -> dict[str, Any]:
     """Return the snapshot as an object. It goes when the ConfigMap that it is a state of goes."""
     # Without blockOwnerDeletion, for which OpenShift asks for a right that an edit of ConfigMaps does not need.
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": base.name, "uid": owner_uid}
@@ -73,11 +87,11 @@ def manifest(base: Base, name: str, text: str, owner_uid: str) -> dict[str, Any]
             "ownerReferences": [owner],
         },
         "immutable": True,
-        "data": {base.key: text},
+        "data": dict(data),
     }
 
 
-def plan(base: Base, name: str, text: str, found: Mapping[str, Any] | None, owner_uid: str | None) -> Action:
+def plan(base: Base, name: str, data: Mapping[str, str], found: Mapping[str, Any] | None, owner_uid: str | None) -> Action:
     """Tell what is to be done for the snapshot `name`, of which `found` is what is there. Raises SnapshotError.
 
     "adopt": it has the content and not the rest, most often because its owner was removed and made anew, and with the old owner it
@@ -85,7 +99,7 @@ def plan(base: Base, name: str, text: str, found: Mapping[str, Any] | None, owne
     """
     if found is None:
         return "create"
-    if found.get("data") != {base.key: text} or found.get("binaryData"):
+    if found.get("data") != data or found.get("binaryData"):
         raise SnapshotError(
             f"ConfigMap {base.namespace}/{name} should be a snapshot of the config and has another content: "
             f"see who made it (kubectl -n {base.namespace} get configmap {name} --show-managed-fields -o yaml), then remove it"

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._litellm import snapshot
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.document import checksum
 
 if TYPE_CHECKING:
     from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.client import Client
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """The snapshot that a text shall have, and what is to be done for it."""
+    """The snapshot that a text shall have, with its files, and what is to be done for it."""
 
     name: str
-    text: str
+    data: Mapping[str, str]
     action: snapshot.Action
 
 
@@ -38,16 +38,20 @@ class Settled:
 
 @dataclass(frozen=True)
 class SnapshotStore:
-    """The snapshots of one ConfigMap."""
+    """The snapshots of one ConfigMap. `files` lie beside the config in those that are made."""
 
     client: Client
     base: snapshot.Base
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def look(self, text: str, owner_uid: str | None) -> Wish:
         """Read only. Raises SnapshotError for a name that is taken, so before anything is written."""
-        name = snapshot.name_of(self.base, checksum(text))
+        return self._look(snapshot.contents(self.base, text, self.files), owner_uid)
+
+    def _look(self, data: Mapping[str, str], owner_uid: str | None) -> Wish:
+        name = snapshot.name_of(self.base, snapshot.checksum_of(self.base, data))
         found = self.client.get("configmaps", self.base.namespace, name)
-        return Wish(name, text, snapshot.plan(self.base, name, text, found, owner_uid))
+        return Wish(name, data, snapshot.plan(self.base, name, data, found, owner_uid))
 
     def settle(self, wish: Wish, owner_uid: str | None, *, dry_run: bool) -> Settled:
         """Make the snapshot if need be, and then remove those that nothing uses any more.
@@ -62,7 +66,7 @@ class SnapshotStore:
         return Settled(wish.name, True, tuple(removed), warning)
 
     def _make(self, wish: Wish, owner_uid: str, dry_run: bool) -> None:
-        body = snapshot.manifest(self.base, wish.name, wish.text, owner_uid)
+        body = snapshot.manifest(self.base, wish.name, wish.data, owner_uid)
         try:
             if wish.action == "create":
                 self.client.create("configmaps", self.base.namespace, body, dry_run=dry_run)
@@ -71,7 +75,7 @@ class SnapshotStore:
                 self.client.merge_patch("configmaps", self.base.namespace, wish.name, patch, dry_run=dry_run)
         except ApiError as error:
             # Another run may have made the same one first. If it is not the same, this raises.
-            if not (error.is_conflict and self.look(wish.text, owner_uid).action == "keep"):
+            if not (error.is_conflict and self._look(wish.data, owner_uid).action == "keep"):
                 raise
 
     def _clean(self, current: str, dry_run: bool) -> tuple[list[str], str]:

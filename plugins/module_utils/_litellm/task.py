@@ -93,7 +93,7 @@ def run(module: Module) -> dict[str, Any]:
     for missing in dict.fromkeys(each.missing for each in result.left_out):
         names = ", ".join(dict.fromkeys(each.model_name for each in result.left_out if each.missing == missing))
         module.warn(f"Left out, because {wanted.environment} has no {', '.join(missing)}: {names}. To serve them, {GIVE_THE_KEY}")
-    for each in result.over_budget:
+    for each in (*result.warnings, *result.over_budget):
         module.warn(each)
     return dict(
         changed=changed or bool(settled and settled.changed),
@@ -124,7 +124,12 @@ def _snapshots(module: Module, client: Client) -> SnapshotStore | None:
     params = module.params
     if params["snapshot"] and params["path"]:
         module.fail_json(msg="snapshot is for a config in a ConfigMap, not for a file: leave it out, or give namespace instead of path")
-    return SnapshotStore(client, Base(params["namespace"], params["name"], params["key"])) if params["snapshot"] else None
+    files = params["snapshot_files"]
+    if files and not params["snapshot"]:
+        module.fail_json(msg="snapshot_files lie in the snapshot, and there is none: set snapshot to true, or leave them out")
+    if wrong := [name for name, text in files.items() if not isinstance(text, str)]:
+        module.fail_json(msg=f"snapshot_files has {', '.join(map(str, wrong))} with something that is no text: give the text of each file")
+    return SnapshotStore(client, Base(params["namespace"], params["name"], params["key"]), files) if params["snapshot"] else None
 
 
 def _budgets(module: Module) -> budget.Budget:

@@ -29,7 +29,7 @@ def test_without_a_budget_nothing_is_said():
 def test_over_budget_names_tier_chain_fault_seconds_budget_and_setting():
     (said,) = over(chains(a=3, b=60, c=1), Budget(5))
     assert said == (
-        "model group 'b' may take 61.4 s to fail over, and its budget is 5 s (blackhole, not streamed, and 5 more faults; "
+        "model group 'b' may take 61.4 s to fail over, and its budget is 5 s (blackhole, not streamed, and 6 more faults; "
         "in the chains a → b → c, b → c): litellm_params.timeout of b (60) bounds it; "
         "model_info.allowed_fails_policy.TimeoutErrorAllowedFails of b (0) would spare the later requests. "
         "Where that is as it should be, allow it in failover_budgets"

@@ -77,6 +77,35 @@ def test_allowed_fails_that_equal_the_default_are_not_set():
     assert not router_of({"router_settings": {"allowed_fails": 0}, "litellm_settings": {"allowed_fails": 0}}).allowed_fails_set
 
 
+FIRST_TOKEN = {"litellm_settings": {"callbacks": ["prometheus", "first_token.entry.callback"]}}
+
+
+def test_a_bound_on_the_first_token_brings_one_between_tokens():
+    watch = deployment_of(entry({"first_token_timeout": 3}), FIRST_TOKEN).watch
+    assert (watch.first_token.seconds, watch.gap.seconds) == (3, 4)
+    assert watch.first_token.setting == "model_info.first_token_timeout of m (3)"
+    assert deployment_of(entry({"first_token_timeout": 3, "gap_timeout": 9}), FIRST_TOKEN).watch.gap.seconds == 9
+
+
+@pytest.mark.parametrize(
+    ("model", "info", "data"),
+    [
+        ("openai/x", {}, FIRST_TOKEN),
+        ("openai/x", {"first_token_timeout": 0}, FIRST_TOKEN),
+        ("openai/x", {"first_token_timeout": 3}, {}),
+        ("openai/x", {"first_token_timeout": 3}, {"litellm_settings": {"callbacks": ["prometheus"]}}),
+        ("ollama_chat/x", {"first_token_timeout": 3}, FIRST_TOKEN),
+    ],
+    ids=["not told", "declined", "no callbacks", "another callback", "another provider"],
+)
+def test_the_first_token_is_bounded_where_it_is_told_and_the_callback_is_loaded_and_can(model, info, data):
+    assert deployment_of(entry(info, model=model), data).watch is None
+
+
+def test_one_callback_may_be_told_without_a_list():
+    assert deployment_of(entry({"first_token_timeout": 3}), {"litellm_settings": {"callbacks": "first_token.entry.callback"}}).watch
+
+
 def test_deployments_with_an_order_are_levels_and_others_are_one():
     first, second, free = entry(order=1, timeout=1), entry(order=2, timeout=2), entry(timeout=3)
     assert [[each.plain.seconds for each in level] for level in levels_of([second, first, free], {})] == [[1], [2]]

@@ -15,7 +15,7 @@ POLICY = {
     f"{name}AllowedFails": 0
     for name in ("AuthenticationError", "InternalServerError", "RateLimitError", "ServiceUnavailableError", "TimeoutError")
 }
-HANG, AFTER, BLACKHOLE = "hang before headers", "hang after headers", "blackhole"
+HANG, AFTER, BLACKHOLE, MIDWAY = "hang before headers", "hang after headers", "blackhole", "hang in mid-answer"
 
 
 def config(router=None, litellm=None, info=None, count=1, model="openai/x", **params):
@@ -68,6 +68,35 @@ def test_a_stream_that_hangs_after_its_headers_is_not_repeated_and_never_cools_d
         config(router={"num_retries": 0}, info={"allowed_fails_policy": POLICY}, timeout=3),
     ):
         assert seconds(data, AFTER, streamed=True) == (3, 3)  # 3.0 to 3.1, every time
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_bound_on_the_first_token_leaves_the_answer_its_ten_minutes(streamed):
+    watched = config(
+        router={"num_retries": 0},
+        litellm={"callbacks": ["first_token.entry.callback"]},
+        info={"allowed_fails_policy": POLICY, "first_token_timeout": 3},
+        timeout=600,
+        cooldown_time=10,
+    )
+    assert seconds(watched, HANG, streamed=streamed) == seconds(watched, AFTER, streamed=streamed) == (3, 0)  # 3.05, 0.05
+    # 1.07 to connect, but 3.03 over a connection that was kept from before.
+    assert seconds(watched, BLACKHOLE, streamed=streamed) == (3, 0)
+    assert seconds(watched, "refused", streamed=streamed) == seconds(watched, "500", streamed=streamed) == (0, 0)
+    assert setting(watched, AFTER, streamed=streamed) == ("model_info.first_token_timeout of a (3) bounds it", "")
+
+
+def test_a_hang_in_mid_answer_costs_the_gap_or_else_the_whole_timeout():
+    info = {"allowed_fails_policy": POLICY, "first_token_timeout": 3, "gap_timeout": 2}
+    watched = config(router={"num_retries": 0}, litellm={"callbacks": ["first_token.entry.callback"]}, info=info, timeout=600)
+    assert seconds(watched, MIDWAY) == (2, 0)
+    assert setting(watched, MIDWAY)[0] == "model_info.gap_timeout of a (2) bounds it"
+    assert seconds(config(router={"num_retries": 0}, timeout=60), MIDWAY) == (60, 60)
+
+
+def test_a_stream_that_hangs_in_mid_answer_is_not_failed_over():
+    (found,) = estimate(config(timeout=3))
+    assert [hop.streamed for hop in found.tiers[0].hops if hop.fault == MIDWAY] == [False]
 
 
 def test_a_stream_has_its_own_bound():
@@ -202,11 +231,22 @@ def test_more_retries_or_a_longer_timeout_never_take_less(retries, timeout, coun
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 9999999) | st.floats() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=2)
 )
-NAMES = ("timeout", "stream_timeout", "num_retries", "cooldown_time", "order", "allowed_fails", "allowed_fails_policy", "retry_policy")
+NAMES = (
+    "first_token_timeout",
+    "gap_timeout",
+    "timeout",
+    "stream_timeout",
+    "num_retries",
+    "cooldown_time",
+    "order",
+    "allowed_fails",
+    "allowed_fails_policy",
+    "retry_policy",
+)
 
 
 @given(*[st.dictionaries(st.sampled_from(NAMES), JSON) for _ in range(4)])
 def test_estimates_whatever_a_config_holds(params, info, router, litellm):
     (found,) = estimate(config(router=router, litellm=litellm, info=info, **params))
-    assert len(found.tiers[0].hops) == 2 * len(FAULTS)
+    assert len(found.tiers[0].hops) == sum(len(fault.ways) for fault in FAULTS)
     assert all(hop.first >= OVERHEAD and hop.later >= OVERHEAD for hop in found.tiers[0].hops)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from ansible_collections.homelab.llm.plugins.module_utils._litellm.snapshot impo
     SNAPSHOT_OF,
     Base,
     SnapshotError,
+    checksum_of,
+    contents,
     manifest,
     name_of,
     plan,
@@ -23,7 +26,8 @@ from ansible_collections.homelab.llm.plugins.module_utils._litellm.snapshot impo
 BASE = Base("ml", "litellm-config", "config.yaml")
 NAME = "litellm-config-0123456789"
 TEXT = "model_list: []\n"
-THERE = manifest(BASE, NAME, TEXT, "uid-1")
+DATA = {"config.yaml": TEXT}
+THERE = manifest(BASE, NAME, DATA, "uid-1")
 NAMES = [f"litellm-config-{number:010}" for number in range(6)]
 
 
@@ -52,6 +56,33 @@ def test_is_named_after_the_config_map_and_the_beginning_of_the_checksum():
     assert name_of(BASE, "0123456789abcdef") == NAME
 
 
+def test_a_config_that_is_alone_has_its_own_checksum_and_files_beside_it_change_that():
+    alone = checksum_of(BASE, contents(BASE, TEXT, {}))
+    assert alone == hashlib.sha256(TEXT.encode()).hexdigest()
+    others = [
+        checksum_of(BASE, contents(BASE, TEXT, files))
+        for files in ({"a.py": "1"}, {"a.py": "2"}, {"b.py": "1"}, {"a.py": "1", "b.py": "1"})
+    ]
+    assert len({alone, *others}) == 5
+
+
+def test_the_order_of_the_files_is_no_content():
+    assert checksum_of(BASE, contents(BASE, TEXT, {"a": "1", "b": "2"})) == checksum_of(BASE, contents(BASE, TEXT, {"b": "2", "a": "1"}))
+
+
+def test_a_file_that_would_replace_the_config_is_refused():
+    with pytest.raises(SnapshotError, match=r"config\.yaml"):
+        contents(BASE, TEXT, {"config.yaml": ""})
+
+
+def test_files_are_kept_with_the_config():
+    data = contents(BASE, TEXT, {"entry.py": "pass"})
+    assert manifest(BASE, NAME, data, "uid-1")["data"] == {"config.yaml": TEXT, "entry.py": "pass"}
+    assert plan(BASE, NAME, data, manifest(BASE, NAME, data, "uid-1"), "uid-1") == "keep"
+    with pytest.raises(SnapshotError, match="has another content"):
+        plan(BASE, NAME, data, THERE, "uid-1")
+
+
 def test_a_name_that_leaves_no_room_is_refused():
     with pytest.raises(SnapshotError, match="242 characters"):
         name_of(Base("ml", "x" * 243, "config.yaml"), "0" * 64)
@@ -70,8 +101,8 @@ def test_is_immutable_and_goes_with_the_config_map():
 
 
 def test_what_is_not_there_is_created_and_what_is_there_is_kept():
-    assert plan(BASE, NAME, TEXT, None, None) == "create"
-    assert plan(BASE, NAME, TEXT, THERE, "uid-1") == "keep"
+    assert plan(BASE, NAME, DATA, None, None) == "create"
+    assert plan(BASE, NAME, DATA, THERE, "uid-1") == "keep"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +115,12 @@ def test_what_is_not_there_is_created_and_what_is_there_is_kept():
     ids=["its owner was removed", "it has no label", "it can be changed"],
 )
 def test_the_right_content_without_the_rest_is_adopted(change):
-    assert plan(BASE, NAME, TEXT, with_(change), "uid-1") == "adopt"
+    assert plan(BASE, NAME, DATA, with_(change), "uid-1") == "adopt"
 
 
 def test_one_of_an_owner_that_was_made_anew_is_adopted_before_it_is_garbage():
-    assert plan(BASE, NAME, TEXT, THERE, "uid-2") == "adopt"
-    assert plan(BASE, NAME, TEXT, THERE, None) == "adopt"
+    assert plan(BASE, NAME, DATA, THERE, "uid-2") == "adopt"
+    assert plan(BASE, NAME, DATA, THERE, None) == "adopt"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +135,7 @@ def test_one_of_an_owner_that_was_made_anew_is_adopted_before_it_is_garbage():
 )
 def test_another_content_under_that_name_is_an_error_that_does_not_quote_it(change):
     with pytest.raises(SnapshotError, match=f"ConfigMap ml/{NAME} should be a snapshot") as error:
-        plan(BASE, NAME, TEXT, with_(change), "uid-1")
+        plan(BASE, NAME, DATA, with_(change), "uid-1")
     assert "model_list" not in str(error.value)
 
 

@@ -1,0 +1,125 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role with its bound on the first token: on, off, told wrongly, and with a LiteLLM that it cannot work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+from site_under_test import Played, Site, fresh_site, is_ready, load_pod, result_of
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+CALLBACK = "first_token.entry.callback"
+#: LiteLLM asks openai/ models through another client with it: a self-check at the start finds that the bound would not hold.
+UNFIT = {"EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER": "True"}
+
+
+@pytest.fixture(scope="module")
+def site(core: client.CoreV1Api) -> Iterator[Site]:
+    """In a namespace that takes nothing but restricted pods."""
+    yield from fresh_site(core, {"pod-security.kubernetes.io/enforce": "restricted"})
+
+
+@pytest.fixture(scope="module")
+def running(site: Site) -> Played:
+    played = site.play("site")
+    assert played.code == 0, played.output
+    return played
+
+
+def config_of(core: client.CoreV1Api, site: Site) -> dict[str, Any]:
+    return dict(yaml.safe_load(core.read_namespaced_config_map("litellm-config", site.namespace).data["config.yaml"]))
+
+
+def entry_of(config: dict[str, Any], model: str) -> dict[str, Any]:
+    (found,) = [each for each in config["model_list"] if each["model_name"] == model]
+    return dict(found)
+
+
+def snapshot_of(pod: Any) -> str:
+    (volume,) = [each for each in pod.spec.volumes if each.name == "config"]
+    (source,) = volume.projected.sources
+    return str(source.config_map.name)
+
+
+def test_models_that_it_can_hold_for_are_bounded_and_others_are_not(running: Played, site: Site, core: client.CoreV1Api) -> None:
+    assert "vllm-qwen answered in" in running.output
+    config = config_of(core, site)
+    assert config["litellm_settings"]["callbacks"] == ["prometheus", CALLBACK]
+    bounded = [each["model_name"] for each in config["model_list"] if "first_token_timeout" in each.get("model_info", {})]
+    assert bounded == ["vllm-qwen"], "the others have no fallback or are asked through another client"
+    assert entry_of(config, "vllm-qwen")["litellm_params"]["timeout"] == 600
+    assert entry_of(config, "cloud-kimi")["litellm_params"]["timeout"] == 60
+    (pod,) = site.pods(core)
+    log = core.read_namespaced_pod_log(pod.metadata.name, site.namespace)
+    assert "first_token: vllm-qwen has 3 s for its first token, 4 s between tokens" in log
+
+
+@pytest.mark.usefixtures("running")
+def test_the_package_is_in_the_snapshot_that_the_pod_mounts(site: Site, core: client.CoreV1Api) -> None:
+    (pod,) = site.pods(core)
+    snapshot = core.read_namespaced_config_map(snapshot_of(pod), site.namespace)
+    assert snapshot.immutable
+    for path in (ROOT / "roles/litellm/files/first_token").glob("*.py"):
+        assert snapshot.data[path.name] == path.read_text(), path.name
+
+
+@pytest.mark.usefixtures("running")
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    again = site.play("site")
+    assert (again.code, again.recap["changed"]) == (0, 0), again.output
+
+
+@pytest.mark.usefixtures("running")
+def test_a_timeout_that_is_not_longer_is_refused_before_anything_is_changed(site: Site, core: client.CoreV1Api) -> None:
+    before = core.read_namespaced_config_map("litellm-config", site.namespace).metadata.resource_version
+    params = {"model": "openai/m", "api_base": "http://vllm-api.ml.svc.cluster.local:8000/v1", "api_key": "none"}
+    models = [
+        {"model_name": "vllm-qwen", "litellm_params": {**params, "timeout": 3}},
+        {"model_name": "ollama-qwen", "litellm_params": {"model": "ollama_chat/m", "api_base": "http://ollama.ml.svc.cluster.local:11434"}},
+    ]
+    refused = site.play("site", litellm_models=models, litellm_fallbacks={"vllm-qwen": ["ollama-qwen"]}, litellm_explicit_only=[])
+    assert refused.code != 0
+    assert "model 'vllm-qwen' has timeout 3, which bounds the whole answer" in refused.output
+    assert core.read_namespaced_config_map("litellm-config", site.namespace).metadata.resource_version == before
+
+
+@pytest.mark.usefixtures("running")
+def test_a_litellm_that_it_cannot_work_with_says_so_and_the_old_pod_goes_on_serving(site: Site, core: client.CoreV1Api) -> None:
+    (before,) = site.pods(core)
+    core.create_namespaced_pod(site.namespace, load_pod(site.namespace, seconds=35, rate=5))
+    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "INFO", **UNFIT}
+    broken = site.play("site", litellm_env=env)
+    assert broken.code != 0
+    assert "first_token: it cannot work with this LiteLLM" in broken.output, broken.output
+    assert "it does not ask openai/ models through litellm.aclient_session" in broken.output
+    assert "litellm_first_token_timeout: 0" in broken.output, "the way out"
+    (old,) = [pod for pod in site.pods(core) if is_ready(pod)]
+    assert old.metadata.name == before.metadata.name
+    assert list(result_of(core, site.namespace, "load")["status"]) == ["answered"]
+    assert site.play("site").code == 0
+
+
+@pytest.mark.usefixtures("running")
+def test_switched_off_nothing_of_it_is_left_in_config_or_pod(site: Site, core: client.CoreV1Api) -> None:
+    off = site.play("site", litellm_first_token_timeout=0, litellm_over_budget="warn")
+    assert off.code == 0, off.output
+    config = config_of(core, site)
+    assert config["litellm_settings"]["callbacks"] == ["prometheus"]
+    assert "first_token_timeout" not in entry_of(config, "vllm-qwen")["model_info"]
+    (pod,) = site.pods(core)
+    assert list(core.read_namespaced_config_map(snapshot_of(pod), site.namespace).data) == ["config.yaml"]
+
+
+@pytest.mark.usefixtures("running")
+def test_nothing_of_it_is_left_after_a_teardown(site: Site, core: client.CoreV1Api) -> None:
+    assert site.play("teardown", teardown_confirm=True).code == 0
+    left = [each.metadata.name for each in core.list_namespaced_config_map(site.namespace).items]
+    assert [name for name in left if name.startswith("litellm")] == []
