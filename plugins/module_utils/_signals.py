@@ -21,6 +21,16 @@ class Interrupted(BaseException):
 
 
 @contextmanager
+def delayed() -> Iterator[None]:
+    """Let what is inside come to its end before a signal is heard."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def raised() -> Iterator[None]:
     """Raise Interrupted where the process would end; once what is inside has cleaned up, it ends by that very signal.
 

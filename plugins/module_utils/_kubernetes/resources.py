@@ -69,17 +69,32 @@ class Resources:
         query = urlencode({"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"})
         return self._transport.request("POST", f"{path}?{query}", manifest, "application/json")
 
+    def merge_patch(self, manifest: Mapping[str, Any], body: Mapping[str, Any]) -> Object:
+        """Change the fields in `body`, remove those that are None there (RFC 7386).
+
+        With `metadata.resourceVersion` in `body` the server answers 409 when somebody else wrote since: `ApiError.is_conflict`.
+        """
+        query = urlencode({"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"})
+        return self._transport.request("PATCH", f"{self._path(manifest)}?{query}", body, "application/merge-patch+json")
+
     def serves(self, manifest: Mapping[str, Any]) -> bool:
         """Whether the cluster has that kind at all."""
         return self._path(manifest) is not None
 
-    def delete(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> bool:
-        """Delete the object, and what it owns first. Return whether it was there."""
+    def delete(self, manifest: Mapping[str, Any], *, dry_run: bool = False, grace: int | None = None) -> bool:
+        """Delete the object, and what it owns first. Return whether it was there.
+
+        `grace`: seconds that a pod gets to end, instead of those it asks for.
+        """
         path = self._path(manifest)
         if path is None:
             return False
         # With a body the server ignores the options in the address: a dry run asked for there would delete.
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground", **({"dryRun": ["All"]} if dry_run else {})}
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        if dry_run:
+            body["dryRun"] = ["All"]
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         try:
             self._transport.request("DELETE", path, body, "application/json")
         except ApiError as error:

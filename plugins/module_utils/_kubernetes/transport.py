@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -60,6 +60,17 @@ class Transport:
         if answer.status >= 400:
             self._parse(answer.status, content)
         return content.decode(errors="replace")
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """GET something that grows, such as a log that is followed, as it comes; ends when the server ends it."""
+        url, timeouts = self._server + path, (TIMEOUT_SECONDS, TIMEOUT_SECONDS)
+        try:
+            answer = self._api.call_api("GET", url, self.headers(), None, _request_timeout=timeouts).response
+            if answer.status >= 400:
+                self._parse(answer.status, answer.data)
+            yield from answer.stream(1 << 16)
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(0, "Unreachable", f"The Kubernetes API at {self._server} cannot be reached: {_why(error)}") from None
 
     def close(self) -> None:
         self._api.close()

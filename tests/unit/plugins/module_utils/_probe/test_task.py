@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.homelab.llm.plugins.module_utils._probe.task import BadTask, Task, task_of
+
+DURATIONS = {"steady": 5, "fault": 5, "recovery": 5, "effect": 60, "ready": 300}
+TOLD = {
+    "vllm-qwen": [{"model": "openai/Qwen", "api_base": "http://vllm-api:8000/v1"}],
+    "ollama-qwen": [{"model": "ollama_chat/qwen", "api_base": "http://ollama:11434"}],
+    "gpt": [{"model": "gpt-4o-mini", "api_base": ""}],
+}
+
+
+def task(**changes: Any) -> Task:
+    given = {
+        "name": "drill",
+        "namespace": "ml",
+        "url": "http://litellm:4000/v1",
+        "models": [{"model": "vllm-qwen", "chain": ["vllm-qwen", "ollama-qwen"], "stream": "both"}],
+        "fault": {"kind": "scale", "backends": [{"deployment": "vllm-server", "service": "vllm-api"}]},
+        "durations": DURATIONS,
+        "patience": 60,
+        "backend_path": "/v1/models",
+    }
+    return task_of({**given, **changes})
+
+
+def test_tiers_are_filled_with_what_litellm_tells() -> None:
+    (chain,) = task().expectation(TOLD).chains
+    assert [(tier.name, tier.api_base, tier.models) for tier in chain.tiers] == [
+        ("vllm-qwen", "http://vllm-api:8000/v1", ("openai/Qwen",)),
+        ("ollama-qwen", "http://ollama:11434", ("ollama_chat/qwen",)),
+    ]
+
+
+def test_the_primary_is_what_the_fault_takes_unless_told() -> None:
+    assert task().expectation(TOLD).chains[0].down == {"vllm-qwen"}
+    assert task(down=["vllm-qwen", "ollama-qwen"]).expectation(TOLD).chains[0].standing is None
+    assert task(fault={}).expectation(TOLD).chains[0].down == frozenset()
+
+
+def test_model_groups_in_no_chain_have_no_business_answering() -> None:
+    assert [tier.name for tier in task().expectation(TOLD).others] == ["gpt"]
+
+
+def test_a_group_at_several_addresses_is_known_by_its_name() -> None:
+    several = {**TOLD, "ollama-qwen": [*TOLD["ollama-qwen"], {"model": "ollama_chat/other", "api_base": "http://other:11434"}]}
+    tier = task().expectation(several).chains[0].tiers[1]
+    assert (tier.api_base, tier.models) == ("", ("ollama_chat/qwen", "ollama_chat/other"))
+
+
+def test_models_and_fallbacks_that_are_not_served_are_named() -> None:
+    assert task().unserved(["vllm-qwen"]) == ["ollama-qwen"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "Not so"}, "must be at most 40 small letters"),
+        ({"url": None}, "url: say where"),
+        ({"models": []}, "models: name at least one"),
+        ({"models": [{"model": "a", "stream": "both", "rate": 0.0}]}, "rate must be above 0"),
+        ({"models": [{"model": "a", "stream": "both", "chain": [{"name": "x"}]}]}, "has no model_group"),
+        ({"models": [{"model": "a", "stream": "both", "chain": [{"group": "x"}]}]}, "a tier has no group"),
+        ({"down": ["gpt"]}, "gpt is in no chain; there are ollama-qwen, vllm-qwen"),
+        ({"thresholds": [{"id": "NFR65", "metric": "worst_wait", "limit": 5}]}, "has no unit"),
+        ({"thresholds": [{"metric": "worst_wait", "limit": 5, "unit": "s"}]}, "has no id"),
+        ({"durations": {**DURATIONS, "steady": 0}}, "steady must be a number of seconds above 0"),
+        ({"fault": {"kind": "melt"}}, "'melt' is no fault"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_done(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadTask, match=message):
+        task(**change)
