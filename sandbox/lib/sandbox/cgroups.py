@@ -14,6 +14,8 @@ from sandbox.paths import cache_root
 
 PARENT = "homelab-llm-sandbox"
 INIT_GROUP = "init"
+#: What a sandbox gets of a busy processor against one process of the host: in it is a whole cluster, whose probes have time limits.
+SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ def enter(box: str) -> None:
                 for name in ("cpuset.cpus", "cpuset.mems"):
                     if not (level / name).read_text().strip():
                         (level / name).write_text((level.parent / name).read_text())
+        for level in (group.parent, group):
+            for name, usual in (("cpu.shares", 1024), ("cpu.weight", 100)):  # version 1 and 2, where this hierarchy has the controller
+                if (level / name).exists():
+                    (level / name).write_text(str(SHARE * usual))
         (group / "cgroup.procs").write_text(str(os.getpid()))
 
 

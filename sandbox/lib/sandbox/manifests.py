@@ -111,6 +111,8 @@ def _upstreams(keys: dict[str, str], certificate: dict[str, str]) -> list[dict[s
         _secret("certificate", "upstream", certificate, "kubernetes.io/tls"),
         _simulator("cloud", "upstream", image, cloud, [host.port for host in CLOUD_HOSTS], tls_secrets=True),
         *(_service(host.service, "upstream", "cloud", 443, host.port) for host in CLOUD_HOSTS),
+        # What each of these hosts counted, for a drill inside the cluster.
+        _service("counters", "upstream", "cloud", ADMIN_PORT, ADMIN_PORT),
     ]
 
 
