@@ -108,6 +108,26 @@ def test_a_changed_key_starts_new_pods(site: Site, core: client.CoreV1Api) -> No
     assert before.metadata.name not in [pod.metadata.name for pod in site.pods(core)]
 
 
+@pytest.mark.usefixtures("running")
+def test_a_pod_that_is_not_wanted_any_more_while_it_starts_ends_at_once(site: Site, core: client.CoreV1Api) -> None:
+    (serving,) = [pod.metadata.name for pod in site.pods(core)]
+    core.delete_namespaced_pod(serving, site.namespace)
+
+    def of_the_role() -> dict[str, client.V1Pod]:
+        found = core.list_namespaced_pod(site.namespace, label_selector="app=litellm").items
+        return {pod.metadata.name: pod for pod in found if pod.metadata.name != serving}
+
+    until = time.monotonic() + 60
+    while not (starting := next((name for name, pod in of_the_role().items() if pod.status.phase == "Running"), "")):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    core.delete_namespaced_pod(starting, site.namespace)
+    began = time.monotonic()
+    while starting in of_the_role():
+        assert time.monotonic() < began + 30, "it waits for the end of its grace period"
+        time.sleep(0.5)
+
+
 @pytest.mark.alone
 @pytest.mark.usefixtures("running")
 def test_in_the_three_tier_routing_openai_answers_when_both_others_are_down(site: Site) -> None:
