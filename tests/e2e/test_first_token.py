@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from faulty_backends import output_of, pod, wait_for
 from kubernetes import client
 from site_under_test import Played, Site, fresh_site, is_ready, load_pod, result_of
 
@@ -19,6 +22,50 @@ ROOT = Path(__file__).resolve().parents[2]
 CALLBACK = "first_token.entry.callback"
 #: LiteLLM asks openai/ models through another client with it: a self-check at the start finds that the bound would not hold.
 UNFIT = {"EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER": "True"}
+
+
+#: What an upgrade of LiteLLM might change, and the reason that it is refused with.
+CHANGES = {
+    "no aclient_session": ("import litellm; del litellm.aclient_session", "litellm.aclient_session is gone"),
+    "a session of somebody else": (
+        "import httpx, litellm; litellm.aclient_session = httpx.AsyncClient()",
+        "litellm.aclient_session is gone, or somebody else uses it",
+    ),
+    "no hook": (
+        "import litellm.utils\nasync def hook(kwargs, call_type):\n    return kwargs\nlitellm.utils.async_pre_call_deployment_hook = hook",
+        "async_pre_call_deployment_hook",
+    ),
+    "no client of its own": (
+        "from litellm.llms.openai.common_utils import BaseOpenAILLM; del BaseOpenAILLM.get_async_http_client",
+        "get_async_http_client",
+    ),
+    "another error for a hang": (
+        "import litellm\nlitellm.Timeout = type('Timeout', (Exception,), {})",
+        "a backend that hangs is a Timeout to it and no Timeout",
+    ),
+}
+VLLM = {
+    "model_name": "vllm-qwen",
+    "litellm_params": {"model": "openai/m", "api_base": "http://vllm:8000/v1", "api_key": "sk-none", "timeout": 600},
+    "model_info": {"first_token_timeout": 3, "gap_timeout": 4},
+}
+#: What a config may ask for and would not get: the part of the entry that is changed, and the reason.
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a provider that is asked by another client": (
+        "litellm_params",
+        {"model": "ollama_chat/m"},
+        "vllm-qwen: model_info.first_token_timeout has no effect on 'ollama_chat/m'",
+    ),
+    "vLLM by its own provider": ("litellm_params", {"model": "hosted_vllm/m"}, "write openai/ instead"),
+    "a text": ("model_info", {"gap_timeout": "soon"}, "model_info.gap_timeout must be a number of seconds"),
+    "a timeout that ends first": ("litellm_params", {"timeout": 3}, "ends before first_token_timeout"),
+}
+
+
+def config_with(part: str = "model_info", **values: Any) -> dict[str, Any]:
+    entry = copy.deepcopy(VLLM)
+    entry[part] |= values
+    return {"model_list": [entry], "general_settings": {"cancel_on_disconnect": True}}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +94,32 @@ def snapshot_of(pod: Any) -> str:
     (volume,) = [each for each in pod.spec.volumes if each.name == "config"]
     (source,) = volume.projected.sources
     return str(source.config_map.name)
+
+
+@pytest.fixture(scope="module")
+def refusals(running: Played, site: Site, core: client.CoreV1Api) -> dict[str, str]:  # noqa: ARG001
+    """What the package says at each of these starts, in LiteLLM's image and from the snapshot that its pod mounts."""
+    cache = "import litellm\nfrom litellm.caching.caching import Cache\nlitellm.cache = Cache(type='local')"
+    cases: dict[str, Any] = {
+        "well": {"config": config_with()},
+        "embeds": {"config": config_with(), "embeds": True},
+        "caches": {"config": config_with(), "code": cache},
+    }
+    cases |= {name: {"config": config_with(), "code": code} for name, (code, _reason) in CHANGES.items()}
+    cases |= {name: {"config": config_with(part, **values)} for name, (part, values, _reason) in WRONG.items()}
+    (served,) = site.pods(core)
+    (volume,) = [each for each in served.spec.volumes if each.name == "config"]
+    container = {
+        "image": served.spec.containers[0].image,
+        "command": ["python3", "-c", (ROOT / "tests/e2e/first_token_refusals.py").read_text(), json.dumps(cases)],
+        "env": [{"name": name, "value": value} for name, value in (("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("HOME", "/tmp"))],  # noqa: S108
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/litellm"}],
+    }
+    volumes = [core.api_client.sanitize_for_serialization(volume)]
+    core.create_namespaced_pod(site.namespace, pod("refusals", container, volumes=volumes))
+    wait_for(core, site.namespace, "refusals", "Succeeded", 240)
+    (line,) = [each for each in output_of(core, site.namespace, "refusals").splitlines() if each.startswith("RESULT ")]
+    return dict(json.loads(line.removeprefix("RESULT ")))
 
 
 def test_models_that_it_can_hold_for_are_bounded_and_others_are_not(running: Played, site: Site, core: client.CoreV1Api) -> None:
@@ -105,6 +178,24 @@ def test_a_litellm_that_it_cannot_work_with_says_so_and_the_old_pod_goes_on_serv
     assert old.metadata.name == before.metadata.name
     assert list(result_of(core, site.namespace, "load")["status"]) == ["answered"]
     assert site.play("site").code == 0
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_litellm_that_has_changed_is_refused_with_the_way_out(refusals: dict[str, str], change: str) -> None:
+    said = refusals[change]
+    assert "first_token: it cannot work with this LiteLLM" in said
+    assert CHANGES[change][1] in said
+    assert "litellm_first_token_timeout: 0" in said
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_config_that_cannot_be_kept_is_refused(refusals: dict[str, str], wrong: str) -> None:
+    assert WRONG[wrong][2] in refusals[wrong]
+
+
+@pytest.mark.parametrize("case", ["well", "embeds", "caches"])
+def test_a_litellm_as_it_is_is_taken_also_one_that_embeds_before_it_asks_or_that_has_a_cache(refusals: dict[str, str], case: str) -> None:
+    assert refusals[case] == ""
 
 
 @pytest.mark.usefixtures("running")

@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._litellm import chain
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.config import fallbacks_of, max_fallbacks_of
-from ansible_collections.homelab.llm.plugins.module_utils._litellm.deployment import Deployment, Router, levels_of, router_of
+from ansible_collections.homelab.llm.plugins.module_utils._litellm.deployment import Deployment, Router, levels_of, router_of, section
 from ansible_collections.homelab.llm.plugins.module_utils._litellm.outage import FAULTS, Fault, Outage, Spent
 
 #: What LiteLLM itself needs for a hop: 0.02 to 0.1 s, 0.39 s for the first one of a pod on a busy machine with two cores.
@@ -97,7 +97,7 @@ def estimate(data: Mapping[str, Any]) -> tuple[Chain, ...]:
     for entry in data.get("model_list") or []:
         if isinstance(entry, Mapping):
             by_group.setdefault(str(entry.get("model_name")), []).append(entry)
-    estimator = _Estimator(router_of(data))
+    estimator = _Estimator(router_of(data), weighted=bool(section(data, "router_settings").get("enable_weighted_failover")))
     tiers: dict[str, Tier] = {}
 
     def tier(model_group: str) -> Tier:
@@ -119,8 +119,9 @@ def _of_a_pattern(model_group: str, by_group: Mapping[str, list[Mapping[str, Any
 class _Estimator:
     """Lives through outages. Most model groups of a long config are alike, so each kind is lived through once."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, *, weighted: bool) -> None:
         self._router = router
+        self._weighted = weighted
         self._lived: dict[Hashable, tuple[Spent, Spent]] = {}
 
     def tier(self, model_group: str, levels: Levels) -> Tier:
@@ -130,6 +131,10 @@ class _Estimator:
         size = sum(len(level) for level in levels)
         spent = [self._longest(model_group, level, fault, streamed, size) for level in levels]
         first, later = (sum(each.seconds for each in which) + OVERHEAD for which in zip(*spent, strict=True))
+        if self._weighted:
+            # Of a request that asks them all only the first failure is counted: the others are asked once more by the next one.
+            firsts = [each.seconds for each, _later in spent]
+            later = max(later, sum(firsts) - min(firsts) + OVERHEAD)
         hop = Hop(fault.name, streamed, round(first, 2), round(later, 2))
         if hop.worst < NOTHING_TO_SET:
             return hop

@@ -7,7 +7,7 @@ LiteLLM has such a function, `stream_chunk_builder`, but it loses logprobs and m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from first_token.progress import choices_of
@@ -18,17 +18,24 @@ Json = dict[str, Any]
 _TOLD_ONCE = ("role", "id", "type", "name")
 
 
-def join(chunks: Iterable[Mapping[str, Any]]) -> Json:
-    """Return the answer whose parts these chunks are."""
-    answer: Json = {}
-    choices: dict[int, Json] = {}
-    for chunk in chunks:
-        answer |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
+class Answer:
+    """The answer as far as it has come. Chunks are not kept: a long one has tens of thousands, of more than a kilobyte each."""
+
+    def __init__(self) -> None:
+        """Begin an answer."""
+        self._top: Json = {}
+        self._choices: dict[int, Json] = {}
+
+    def add(self, chunk: Mapping[str, Any]) -> None:
+        """Add what a chunk says."""
+        self._top |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
         for part in choices_of(chunk):
             index = part.get("index") or 0
-            _add_part(choices.setdefault(index, {"index": index, "message": {"role": "assistant"}, "finish_reason": None}), part)
-    whole = [_finished(choices[index]) for index in sorted(choices)]
-    return answer | {"object": "chat.completion", "choices": whole}
+            _add_part(self._choices.setdefault(index, {"index": index, "message": {"role": "assistant"}, "finish_reason": None}), part)
+
+    def whole(self) -> Json:
+        """Return the answer; nothing is to be added after that."""
+        return self._top | {"object": "chat.completion", "choices": [_finished(self._choices[index]) for index in sorted(self._choices)]}
 
 
 def _add_part(choice: Json, part: Mapping[str, Any]) -> None:
@@ -77,9 +84,19 @@ def _same(to: list[Any], item: Mapping[str, Any]) -> Json | None:
     name = "index" if item.get("index") is not None else "id"
     for had in reversed(to):
         if isinstance(had, dict) and had.get(name) == item.get(name):
-            return had
+            return None if _begins_another(had, item) else had
     # Neither index nor id: more of the last one.
     return to[-1] if to and item.get(name) is None else None
+
+
+def _begins_another(had: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether a call is another one in spite of its index.
+
+    Ollama counts all calls as 0 (ollama/ollama#15457), each with an id and a name. An id alone says nothing: there are servers that give
+    each part of a call one of its own.
+    """
+    named = isinstance(item.get("function"), Mapping) and item["function"].get("name")
+    return bool(named and had.get("id") and item.get("id") and had["id"] != item["id"])
 
 
 def _finished(choice: Json) -> Json:

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from first_token.answer import join
 from first_token.bounds import Bounds
 from first_token.progress import Progress
 from first_token.question import Question
@@ -53,7 +52,7 @@ class Exchange:
         response, relay = await self._begin()
         if relay is None:
             return response
-        answer = join(await relay.chunks())
+        answer = await relay.whole()
         await self.close()
         return httpx.Response(200, headers=_headers(response), json=answer)
 

@@ -22,6 +22,8 @@ WRITTEN_FOR = "1.106.2"
 
 # LiteLLM's own logger: what it writes is shown as the rest is, and LITELLM_LOG holds for it.
 _log = logging.getLogger("LiteLLM Proxy")
+#: LiteLLM's names for the calls that become a chat completion.
+_CHATS = ("acompletion", "completion")
 
 
 class NotStartedError(Exception):
@@ -36,9 +38,11 @@ class FirstToken(CustomLogger):
         super().__init__()
         self._wrong: set[str] = set()
 
-    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: object) -> dict[str, Any] | None:  # noqa: ARG002
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: object) -> dict[str, Any] | None:
         """Tell the transport which bounds hold for the request that this task is about to send."""
-        called.set(self._deployment(kwargs))
+        # A semantic cache asks for an embedding between this and the request: that shall not take the bounds away.
+        if call_type in _CHATS:
+            called.set(self._deployment(kwargs))
         return None
 
     def _deployment(self, kwargs: Mapping[str, Any]) -> Deployment | None:

@@ -37,7 +37,8 @@ class Question:
     def as_stream(self) -> bytes:
         """Return the body that asks for the same as a stream, with the usage that a whole answer would tell."""
         options = {**(self.body.get("stream_options") or {}), "include_usage": True}
-        return json.dumps({**self.body, "stream": True, "stream_options": options}, ensure_ascii=False).encode()
+        # ASCII, so that half a surrogate pair, which clients that cut texts send, stays what it was: as UTF-8 there is no such thing.
+        return json.dumps({**self.body, "stream": True, "stream_options": options}).encode()
 
 
 def read(content: bytes) -> Question | None:

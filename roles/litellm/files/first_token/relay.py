@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from first_token.answer import Answer, Json
 from first_token.progress import Chunk, Progress
 
 #: Seconds for the end of the HTTP body after the end of the answer. It mostly is there already, and keeps the connection for the next.
@@ -41,12 +42,15 @@ class Relay:
         async for piece, _chunks in self._rest():
             yield piece
 
-    async def chunks(self) -> list[Chunk]:
-        """Return the chunks of the whole stream; raises TimeoutError, BackendError, BrokenStreamError."""
-        chunks = self._chunks
-        async for _piece, more in self._rest():
-            chunks += more
-        return chunks
+    async def whole(self) -> Json:
+        """Return the answer that the whole stream makes; raises TimeoutError, BackendError, BrokenStreamError."""
+        answer = Answer()
+        for chunk in self._chunks:
+            answer.add(chunk)
+        async for _piece, chunks in self._rest():
+            for chunk in chunks:
+                answer.add(chunk)
+        return answer.whole()
 
     async def _rest(self) -> AsyncIterator[tuple[bytes, list[Chunk]]]:
         loop = asyncio.get_running_loop()

@@ -137,6 +137,8 @@ async def _ask() -> litellm.ModelResponse:
         timeout=_PATIENCE,
         max_retries=0,
         num_retries=0,
+        # An answer to the question before would be none to this one.
+        cache={"no-cache": True, "no-store": True},
     )
 
 

@@ -174,7 +174,8 @@ def test_deployments_of_a_later_order_are_asked_before_the_next_group():
 def test_weighted_failover_asks_every_deployment_of_the_group_first():
     # Measured: three deployments, timeout 1, a hang: 3.27 s (LiteLLM 1.106.2).
     data = config(router={"num_retries": 0, "enable_weighted_failover": True}, timeout=1, count=3, info={"allowed_fails_policy": POLICY})
-    assert seconds(data, HANG)[0] == 3
+    # Of those three only the first failure was counted, so the next request meets two of them again (measured with two: 6.07, then 3.45).
+    assert seconds(data, HANG) == (3, 2)
 
 
 def test_a_retry_policy_counts_for_the_errors_it_names():

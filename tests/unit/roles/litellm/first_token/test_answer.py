@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_chunks import ROLE, STOP, USAGE, chunk
 
-from first_token.answer import join
+from first_token.answer import Answer
+
+
+def join(chunks):
+    answer = Answer()
+    for each in chunks:
+        answer.add(each)
+    return answer.whole()
 
 
 def message(*chunks):
@@ -79,6 +86,21 @@ def test_calls_without_an_index_are_told_apart_by_their_id():
     parts = [call(None, "f", "{}", id="a"), call(None, "g", "{}", id="b"), call(None, None, " ", id="b"), call(None, None, " ")]
     joined = message(*(chunk({"tool_calls": [part]}) for part in parts))
     assert [each["function"] for each in joined["tool_calls"]] == [{"name": "f", "arguments": "{}"}, {"name": "g", "arguments": "{}  "}]
+
+
+def test_calls_that_all_count_as_the_first_are_told_apart():
+    """As Ollama sends them: whole, each with an id, all of index 0."""
+    joined = message(*(chunk({"tool_calls": [call(0, name, "{}", id=name.upper())]}) for name in "fg"))
+    assert [(each["id"], each["function"]) for each in joined["tool_calls"]] == [
+        ("F", {"name": "f", "arguments": "{}"}),
+        ("G", {"name": "g", "arguments": "{}"}),
+    ]
+
+
+def test_parts_of_a_call_may_have_an_id_each():
+    parts = [call(0, "f", "{", id="a"), call(0, None, '"x": 1', id="b"), call(0, None, "}", id="c")]
+    joined = message(*(chunk({"tool_calls": [part]}) for part in parts))
+    assert [each["function"] for each in joined["tool_calls"]] == [{"name": "f", "arguments": '{"x": 1}'}]
 
 
 def test_a_call_that_comes_whole_is_one():

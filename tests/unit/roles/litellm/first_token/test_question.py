@@ -28,6 +28,11 @@ def test_other_options_of_a_stream_are_kept():
     assert asked["stream_options"] == {"continuous_usage_stats": True, "include_usage": True}
 
 
+def test_half_a_surrogate_pair_is_passed_on():
+    asked = read(rb'{"messages": [{"role": "user", "content": "cut \ud83d"}]}').as_stream()
+    assert json.loads(asked)["messages"][0]["content"] == "cut \ud83d"
+
+
 @pytest.mark.parametrize(
     ("body", "streams"), [(b'{"stream": true}', True), (b'{"stream": false}', False), (b'{"stream": null}', False), (b"{}", False)]
 )

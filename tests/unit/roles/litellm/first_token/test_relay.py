@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai_chunks import DONE, ROLE, STOP, USAGE, WORD, event
 
-from first_token.answer import join
 from first_token.progress import BackendError, BrokenStreamError, Progress
 from first_token.relay import Relay
 
@@ -46,7 +45,7 @@ def joined(*steps: Step) -> str:
     async def run() -> str:
         relay = Relay(source(list(steps)), Progress(), GAP)
         await relay.wait()
-        return join(await relay.chunks())["choices"][0]["message"]["content"]
+        return (await relay.whole())["choices"][0]["message"]["content"]
 
     return asyncio.run(run())
 
