@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,18 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
-from ansible_collections.homelab.llm.plugins.module_utils._probe import admin_call, injection, reports, result
+from ansible_collections.homelab.llm.plugins.module_utils._probe import (
+    admin_call,
+    catalogue,
+    circumstances,
+    injection,
+    outcome,
+    reports,
+    result,
+    vantage_pod,
+)
 from ansible_collections.homelab.llm.plugins.module_utils._probe.drill import Breaker, Drill, Drilled
-from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import plan, undo
+from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import egress, plan, undo
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import BadFault, Fault, fault_of
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.undo import Held, NotRestored
 from ansible_collections.homelab.llm.plugins.module_utils._probe.injection import Injection
@@ -35,6 +46,8 @@ from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import I
 
 _LOAD = {
     "model": dict(type="str", required=True),
+    "name": dict(type="str"),
+    "url": dict(type="str"),
     "rate": dict(type="float"),
     "stream": dict(type="str", choices=["true", "false", "both"], default="both"),
     "prompt_tokens": dict(type="int"),
@@ -54,6 +67,7 @@ _FAULT = {
     "secret": dict(type="str", no_log=False),
     "key": dict(type="str", no_log=False),
     "restart": dict(type="list", elements="str"),
+    "clients": dict(type="list", elements="str"),
     "url": dict(type="str"),
     "method_on": dict(type="str"),
     "body_on": dict(type="str"),
@@ -68,6 +82,12 @@ _THRESHOLD = {
     "inclusive": dict(type="bool"),
     "aim": dict(type="float"),
     "sentence": dict(type="str"),
+}
+_COUNTER = {
+    "tier": dict(type="str", required=True),
+    "url": dict(type="str", required=True),
+    "metric": dict(type="str"),
+    "path": dict(type="list", elements="str"),
 }
 _DURATIONS = {
     "steady": dict(type="float", default=15),
@@ -99,10 +119,10 @@ SPECIFICATION = dict(
         ca_file=dict(type="path"),
         verify=dict(type="bool", default=True),
         models=dict(type="list", elements="dict", default=[], options={**_LOAD, "chain": dict(type="list", elements="raw")}),
-        direct=dict(type="list", elements="dict", default=[], options={**_LOAD, "url": dict(type="str", required=True)}),
         down=dict(type="list", elements="str"),
         fault=dict(type="dict", default={}, options=_FAULT),
         durations=dict(type="dict", apply_defaults=True, options=_DURATIONS),
+        counters=dict(type="list", elements="dict", default=[], options=_COUNTER),
         minimum=dict(type="dict", apply_defaults=True, options=_MINIMUM),
         thresholds=dict(type="list", elements="dict", default=[], options=_THRESHOLD),
         proves=dict(type="str"),
@@ -145,6 +165,7 @@ class ActionModule(InController):
             return {"changed": bool(found), "restored": found}
         with _signals.raised():
             undone = undo.clear(resources, refs, admin_call.caller(resources, namespace), self._say, force=params["force"])
+            undo.sweep(resources, {namespace, params["vantage_namespace"] or namespace})
         return {"changed": bool(undone.what), "restored": undone.what, "notes": undone.notes}
 
     def _measured(self, module: Module) -> dict[str, Any]:
@@ -167,6 +188,7 @@ class ActionModule(InController):
         if not module.check_mode:
             with _signals.raised():
                 cleared = undo.clear(resources, refs, call, self._say)
+                undo.sweep(resources, {task.namespace, params["vantage_namespace"] or task.namespace})
                 if cleared.what:
                     injected.wait_until_back(task.durations.ready)
         targets = [{**each, "url": each["url"] + task.backend_path} for each in injected.examine(params["vantage"] == "pod")]
@@ -176,9 +198,11 @@ class ActionModule(InController):
         tasks_plan = task.plan(ca_file=None if in_pod else params["ca_file"], verify=params["verify"])
         look = {"url": task.url, "key_env": KEY_ENV if params["key_secret"] else "", "targets": targets, "seconds": task.durations.longest}
         look |= {"ca_file": None if in_pod else params["ca_file"], "verify": params["verify"]}
+        look["counters"] = [meter.spec() for meter in task.meters]
         self._announce(task, module.check_mode)
         drilled = Drill(task, vantage, breaker, self._say).run(tasks_plan, look)
-        return self._told(module, task, drilled, cleared, tasks_plan.described())
+        described = {"loads": tasks_plan.described(), "environment": _environment(params, drilled, _cluster_version(transport))}
+        return self._told(module, task, drilled, cleared, described)
 
     def _reported(self, module: Module) -> dict[str, Any]:
         """Join the reports of several drills."""
@@ -188,12 +212,15 @@ class ActionModule(InController):
             found = [drill for name in params["drills"] for drill in reports.read(folder / f"{name}.json")["drills"]]
             joined = result.report_of(found, params["title"] or params["name"], datetime.now(UTC))
             paths = reports.write(folder, params["name"], joined, (), _earlier(params))
+            table = outcome.outcomes(catalogue.load(params["catalogue"]), joined["drills"]) if params["catalogue"] else []
         except (OSError, ValueError) as error:
             module.fail_json(msg=f"The report cannot be made: {error}", not_restored=False)
-        return {"changed": False, "verdict": joined["verdict"], "report": paths}
+        for line in outcome.table(table) if table else ():
+            self._say(line)
+        return {"changed": False, "verdict": joined["verdict"], "report": paths, "requirements": [asdict(row) for row in table]}
 
     def _announce(self, task: Task, check_mode: bool) -> None:
-        asked = ", ".join(f"{each.load.model} ({each.load.rate:g}/s)" for each in task.asked)
+        asked = ", ".join(each.load.described() for each in task.asked)
         self._say(f"{task.title}: asks {asked} at {task.url}")
         if task.fault.kind != "none" and not check_mode:
             times = task.durations
@@ -207,12 +234,13 @@ class ActionModule(InController):
             return Controller(KEY_ENV if secret else "", _key(resources, namespace, secret) if secret else "")
         keys = {KEY_ENV: SecretKey(secret["name"], secret["key"])} if secret else {}
         timeout = int(task.durations.longest)
-        labels = {name: str(value) for name, value in params["labels"].items()}
+        labels = {**{name: str(value) for name, value in params["labels"].items()}, egress.RUN: run}
         program = Program(namespace, params["image"], (), timeout, "failover-probe", env_keys=keys, labels=labels)
         return InPod(connection, resources, program, f"failover-probe-{run}")
 
-    def _told(self, module: Module, task: Task, drilled: Drilled, cleared: undo.Undone, loads: list[dict[str, Any]]) -> dict[str, Any]:
-        verdict = judge(drilled.recording, drilled.phases, drilled.expectation, (), drilled.clock_error)
+    def _told(self, module: Module, task: Task, drilled: Drilled, cleared: undo.Undone, described: dict[str, Any]) -> dict[str, Any]:
+        recorded = (drilled.recording, drilled.phases, drilled.expectation, drilled.counters, drilled.clock_error)
+        verdict = judge(*recorded)
         about = result.About(
             name=task.name,
             title=task.title,
@@ -220,10 +248,9 @@ class ActionModule(InController):
             target=task.fault.target(task.namespace),
             how=task.fault.described(),
             restored_how=", ".join(drilled.undone.what),
-            environment=_environment(module.params, drilled),
-            loads=loads,
+            **described,
         )
-        full = result.result_of(about, verdict, drilled.recording, drilled.phases, drilled.expectation, (), drilled.clock_error)
+        full = result.result_of(about, verdict, *recorded)
         report = result.report_of([full], task.title, datetime.now(UTC))
         paths = {}
         if folder := module.params["report"]:
@@ -254,8 +281,7 @@ def _refuse_without_rights(transport: Transport, task: Task, params: Mapping[str
     if params["vantage"] == "pod":
         if not params["image"]:
             raise BadTask("image: name one with python3 that is on the node, for the pod that asks")
-        needed += [Right(namespace, "", "pods", verb) for verb in ("create", "delete", "get")]
-        needed += [Right(namespace, "", "pods/log", "get"), Right(namespace, "", "pods/exec", "get")]
+        needed += vantage_pod.rights(namespace)
     elif params["key_secret"]:
         needed.append(Right(namespace, "", "secrets", "get", params["key_secret"]["name"]))
     if missing := access.denied(transport, needed):
@@ -279,10 +305,28 @@ def _key(resources: Resources, namespace: str, secret: Mapping[str, str]) -> str
     return base64.b64decode(value).decode().strip()
 
 
-def _environment(params: Mapping[str, Any], drilled: Drilled) -> dict[str, str]:
-    versions = sorted({each.version for each in drilled.recording.requests if each.version})
+def _environment(params: Mapping[str, Any], drilled: Drilled, cluster: str) -> dict[str, str]:
     return {
-        "LiteLLM": ", ".join(versions) or "unknown",
+        "LiteLLM": circumstances.litellm_versions(drilled.recording.requests),
+        **circumstances.settings_of(drilled.expectation, drilled.look.get("tiers") or {}),
+        "Kubernetes": cluster,
+        "homelab.llm": _own_version(),
         "asked from": f"a pod in {params['vantage_namespace'] or params['namespace']}" if params["vantage"] == "pod" else "the controller",
         "image of the probe": params["image"] or "none",
     }
+
+
+def _cluster_version(transport: Transport) -> str:
+    try:
+        return str(transport.request("GET", "/version").get("gitVersion") or "unknown")
+    except ApiError:
+        return "unknown"
+
+
+def _own_version() -> str:
+    """A checkout has a galaxy.yml, an installed collection a MANIFEST.json."""
+    root = Path(__file__).parents[2]
+    for name, pattern in (("galaxy.yml", r"(?m)^version: *(\S+)"), ("MANIFEST.json", r'"version": *"([^"]+)"')):
+        if (root / name).is_file() and (found := re.search(pattern, (root / name).read_text())):
+            return found[1]
+    return "unknown"

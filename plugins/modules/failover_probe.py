@@ -90,9 +90,17 @@ options:
     default: []
     suboptions:
       model:
-        description: The model to ask for.
+        description: The model to ask for. A model may have several loads, of different O(models[].name).
         type: str
         required: true
+      name:
+        description: Name of this load. That of its model without it.
+        type: str
+      url:
+        description:
+          - Where a load goes straight to a backend instead of through LiteLLM, without a key. O(models[].model) is the backend's name then.
+          - It measures what LiteLLM adds, and is judged in nothing else.
+        type: str
       chain:
         description:
           - The model groups that may answer, in LiteLLM's order, the primary first. O(models[].model) alone without it.
@@ -117,37 +125,6 @@ options:
       max_tokens:
         description: Longest answer. 64 without it.
         type: int
-  direct:
-    description: Loads that go straight to a backend, to measure what LiteLLM adds.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      url:
-        description: Where the backend is asked.
-        type: str
-        required: true
-      model:
-        description: The model to ask for, by the backend's name.
-        type: str
-        required: true
-      rate:
-        description: As of O(models).
-        type: float
-      stream:
-        description: As of O(models).
-        type: str
-        choices: ['true', 'false', both]
-        default: both
-      prompt_tokens:
-        description: As of O(models).
-        type: int
-      prompt_suffix:
-        description: As of O(models).
-        type: str
-      max_tokens:
-        description: As of O(models).
-        type: int
   down:
     description: Model groups that the fault takes away. The first of each chain without it.
     type: list
@@ -163,6 +140,8 @@ options:
           - V(scale) scales the Deployments to 0.
           - V(refuse), V(blackhole), V(hang), V(reset), V(cut), V(status) and V(slow) do so too, and lead their Services to a pod that
             refuses connections, leaves them unanswered, goes silent, resets, ends answers early, answers with an error, or answers slowly.
+          - V(egress) takes the way to the backends from the pods of O(fault.clients), and from the pod that asks, by NetworkPolicies. Where
+            the network enforces none, or lets open connections go on, the verdict is V(inconclusive).
           - V(secret) spoils a key of a Secret. The right value is kept in another Secret until it is restored.
           - V(http) asks an admin API to make the fault.
         type: str
@@ -210,6 +189,10 @@ options:
         description: For V(secret), the Deployments whose pods read it when they start. They are rolled out, and again for the restore.
         type: list
         elements: str
+      clients:
+        description: For V(egress), the Deployments whose pods lose their way, such as LiteLLM's.
+        type: list
+        elements: str
       url:
         description: For V(http), the address of the admin API.
         type: str
@@ -249,6 +232,33 @@ options:
         description: Longest until the backends are back after the restore.
         type: float
         default: 300
+  counters:
+    description:
+      - Tiers' own counters of requests. They are read each second, and held against what the answers tell of who gave them.
+      - A tier that had no business answering and that counts a request makes the verdict V(fail), one that is named by more answers
+        than it counted V(inconclusive).
+      - Best is one that counts the drill's requests alone, as LiteLLM's own do with the label C(user_agent).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      tier:
+        description: The tier, by the name it has in the chain; for one that is in no chain, its model group.
+        type: str
+        required: true
+      url:
+        description: Where it is read, from where the models are asked. LiteLLM's key is sent to LiteLLM alone.
+        type: str
+        required: true
+      metric:
+        description:
+          - A series of a Prometheus page, such as V(litellm_deployment_total_requests_total{model_group="openai-gpt4o"}).
+          - All that have these labels are added up. One that is not there counts as 0, since LiteLLM shows none before it counts.
+        type: str
+      path:
+        description: Instead of O(counters[].metric), the keys that lead to a number in a JSON document.
+        type: list
+        elements: str
   minimum:
     description: Fewer answers than these, of each kind and model, are too few to say anything.
     type: dict
@@ -370,6 +380,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+requirements:
+  description: How each requirement of O(catalogue) came out, with C(id), C(limit), C(measured), C(verdict) and C(by).
+  returned: with O(state=reported) and O(catalogue)
+  type: list
+  elements: dict
 verdict:
   description: V(pass), V(fail) or V(inconclusive).
   returned: when it was measured

@@ -121,3 +121,17 @@ def in_fault(request: Request) -> bool:
 
 def before_fault(request: Request) -> bool:
     return request.t_end < ZERO + 10
+
+
+def verdict_of(drill: Drill) -> tuple[str, str]:
+    """The verdict, and the code and text of its first reason."""
+    verdict = drill.judged()
+    return verdict.word, " ".join(f"[{finding.code}] {finding.text}" for finding in verdict.findings)
+
+
+def changed(drill: Drill, **changes: object) -> Drill:
+    return dataclasses.replace(drill, **changes)
+
+
+def with_expectation(drill: Drill, **changes: object) -> Drill:
+    return changed(drill, expectation=dataclasses.replace(EXPECTATION, **changes))

@@ -140,11 +140,17 @@ class Chain:
 
 @dataclass(frozen=True)
 class Counter:
-    """Requests for answers that a tier's upstream itself counted during a phase."""
+    """Requests for answers that a tier's upstream itself counted during a phase.
+
+    It was read at `since` and `until`, moments of the worker's clock; `restarted` tells that it began anew in between, in any phase.
+    """
 
     tier: str
     phase: Phase
     requests: int
+    since: float = -math.inf
+    until: float = math.inf
+    restarted: bool = False
 
 
 @dataclass(frozen=True)

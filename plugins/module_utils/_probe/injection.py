@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import pod
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.access import Right
@@ -20,7 +21,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Offset
 from ansible_collections.homelab.llm.plugins.module_utils._probe.drill import Breaker
-from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import behind, plan, stand_in
+from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import behind, egress, journal, plan, stand_in
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.change import Object, Ref, deployment, service
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import BadFault, Fault
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.injector import Injector
@@ -60,16 +61,37 @@ class Injection(Breaker):
         self._deployments = [ref for ref in plan.refs(fault, namespace) if ref.kind == "Deployment"]
         self._objects: dict[Ref, Object] = {}
         self._stand_ins: list[Object] = []
+        self._policies: list[Object] = []
 
     def examine(self, watches: bool) -> list[dict[str, str]]:
         """Look at what is to be broken and return what to watch. Raises BadFault where it cannot be, or would show nothing."""
         self._objects = self._injector.objects()
         targets = []
-        for backend in self._fault.backends if self._fault.scales else ():
+        for backend in self._fault.backends if self._fault.scales or self.kind == "egress" else ():
             targets += self._targets(service(self._namespace, backend.service), deployment(self._namespace, backend.deployment))
         if self._fault.stands_in and not self._image:
             raise BadFault(f"fault {self.kind}: image must name one with python3 for the pod that stands in")
+        if self.kind == "egress":
+            self._forbid({str(urlsplit(each["url"]).hostname) for each in targets})
         return targets if watches else []
+
+    def _forbid(self, addresses: set[str]) -> None:
+        """Make ready the policies: for the clients' pods, and for the pod that watches, which else would see no difference."""
+        present = self._resources.list_of(egress.VERSION, "networkpolicies", self._namespace)
+        selectors = [self._objects[service(self._namespace, each.service)]["spec"]["selector"] for each in self._fault.backends]
+        pods: list[Mapping[str, Any]] = [{"matchLabels": {egress.RUN: self._run}}]
+        for name in self._fault.clients:
+            spec = self._objects[deployment(self._namespace, name)]["spec"]
+            if theirs := egress.find_in_the_way(present, spec["template"]["metadata"].get("labels") or {}):
+                raise BadFault(
+                    f"NetworkPolicy {', '.join(theirs)} says already where pods of Deployment {name} may go, and what one policy allows no "
+                    "other can forbid: use another fault, blackhole or refuse"
+                )
+            pods.append(spec["selector"])
+        for number, each in enumerate(pods):
+            made = egress.policy(f"failover-probe-{self._run}-{number}", self._namespace, each, selectors, sorted(addresses))
+            self._policies.append(made)
+            self._injector.made(egress.VERSION, egress.KIND, made["metadata"]["name"])
 
     def _targets(self, front: Ref, back: Ref) -> list[dict[str, str]]:
         about = f"kubernetes.io/service-name={front.name}"
@@ -92,6 +114,7 @@ class Injection(Breaker):
         labels = {plan.STAND_IN: self._run}
         program = Program(self._namespace, self._image, argv, timeout=int(self._longest), name="failover-probe", labels=labels)
         manifest = pod.manifest(program, name)
+        manifest["metadata"]["annotations"] = journal.note()
         container = manifest["spec"]["containers"][0]
         container["ports"] = [{"containerPort": number, **({"name": each} if each else {})} for each, number in wanted]
 
@@ -121,6 +144,8 @@ class Injection(Breaker):
             # Network policies shall treat it as whom it stands for. Not before: the Service still looked for these labels then.
             template = self._objects[deployment(self._namespace, backend.deployment)]["spec"]["template"]["metadata"]
             self._resources.merge_patch(manifest, {"metadata": {"labels": template.get("labels") or {}}})
+        for each in self._policies:
+            self._resources.create(each)
         if fault.kind == "http":
             self._call({"method": fault.method_on, "url": fault.url, "body": fault.body_on, "image": self._image})
         grace = fault.grace or (GRACE if fault.stands_in else None)
@@ -157,6 +182,8 @@ class Injection(Breaker):
         why = watcher.keep_the_reachable()
         if watcher.is_of_use and not why:
             return watcher, []
+        if self.kind == "egress":  # no pod ends, so the API server sees nothing
+            return None, [f"The probe's pod could not reach the backends before anything was broken ({'; '.join(why)})."]
         notes = (
             [f"Backends were watched through the API server only, for the probe's pod cannot reach them ({'; '.join(why)})."] if why else []
         )
@@ -173,6 +200,9 @@ def rights(fault: Fault, namespace: str) -> list[Right]:
         needed.append(Right(namespace, "discovery.k8s.io", "endpointslices", "list"))
     if fault.stands_in:
         needed += [Right(namespace, "", "pods", verb) for verb in ("create", "delete", "get")] + [Right(namespace, "", "pods/log", "get")]
+    if fault.kind == "egress":
+        needed += [Right(namespace, "networking.k8s.io", "networkpolicies", verb) for verb in ("create", "delete", "list")]
+        needed += [Right(namespace, "discovery.k8s.io", "endpointslices", "list"), Right(namespace, "", "pods", "list")]
     if fault.kind == "secret":
         needed += [Right(namespace, "", "secrets", verb) for verb in ("create", "delete", "get")]
     return needed

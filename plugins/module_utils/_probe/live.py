@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe import measure, record, timeline
 from ansible_collections.homelab.llm.plugins.module_utils._probe.expectation import Expectation
+from ansible_collections.homelab.llm.plugins.module_utils._probe.measure import Sight
 from ansible_collections.homelab.llm.plugins.module_utils._probe.phases import Phases
 from ansible_collections.homelab.llm.plugins.module_utils._probe.record import Recording, Request
 
@@ -65,9 +66,12 @@ class Live:
 
     def answered_by_primaries(self) -> bool:
         """Whether the primary of each chain has answered: without that a fault would show nothing."""
-        sights = measure.sight(Recording(tuple(self._requests)), Phases(self.begun, self.newest), self._expectation)
-        who = {(sight.chain.asked, sight.served.tier) for sight in sights}
+        who = {(sight.chain.asked, sight.served.tier) for sight in self.sights()}
         return all((chain.asked, chain.primary.name) in who for chain in self._expectation.chains)
+
+    def sights(self) -> list[Sight]:
+        """Return every request that has ended so far and who answered it, in no phase yet."""
+        return measure.sight(Recording(tuple(self._requests)), Phases(self.begun, self.newest), self._expectation)
 
     def line(self, phases: Phases, phase: str, zero: float) -> str:
         """Return what a person sees of what ended since the last line."""

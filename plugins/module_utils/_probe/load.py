@@ -10,12 +10,13 @@ import dataclasses
 import inspect
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe import worker
+from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, worker
 
 #: Requests per second that the worker was measured with. More may be late by themselves, and the judgement would say so.
 FASTEST = 100.0
@@ -49,13 +50,19 @@ class Load:
             "model must not be empty": not self.model,
             f"rate must be above 0 and at most {FASTEST:g} a second, it is {self.rate}": not 0 < self.rate <= FASTEST,
             f"stream must be true, false or both, it is {self.stream!r}": self.stream not in (True, False, "both"),
-            f"protocol '{self.protocol}' is none of {', '.join(worker.PROTOCOLS)}": self.protocol not in worker.PROTOCOLS,
+            f"protocol '{self.protocol}' is none of {', '.join(asking.PROTOCOLS)}": self.protocol not in asking.PROTOCOLS,
             f"prompt_tokens must be at least 1, it is {self.prompt_tokens}": self.prompt_tokens < 1,
             f"max_tokens must be at least 1, it is {self.max_tokens}": self.max_tokens < 1,
         }
         wrong = [text for text, is_wrong in problems.items() if is_wrong]
         if wrong:
             raise BadLoad(f"load {self.name or '?'}: {'; '.join(wrong)}")
+
+    def described(self) -> str:
+        """Say in a few words what is asked."""
+        name = "" if self.name == self.model else f"{self.name}, "
+        size = f", {self.prompt_tokens} words" if self.prompt_tokens > 100 else ""
+        return f"{self.model} ({name}{self.rate:g}/s{size})"
 
 
 @dataclass(frozen=True)
@@ -94,5 +101,7 @@ class Plan:
 
 
 def program() -> str:
-    """Return the worker's source, to be run by Python 3.9 or later. Works from a module's zip too."""
-    return inspect.getsource(worker)
+    """Return the worker's source in one piece, to be run by Python 3.9 or later. Works from a module's zip too."""
+    # What worker.py imports from here comes first; where it runs there is no collection to import from.
+    beneath, above = inspect.getsource(asking), inspect.getsource(worker)
+    return beneath + re.sub(r"^from (__future__|ansible_collections\.\S+) import .*\n", "", above, flags=re.MULTILINE)

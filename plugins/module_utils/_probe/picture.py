@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change at any time.
-"""The timeline of a drill as inline SVG: every request a mark at its start, as high as its wait, coloured and shaped by who answered."""
+"""The timeline of a drill as inline SVG: every request a mark at its start, as high as its wait, coloured and shaped by who answered.
+
+Without a script, since viewers of build artifacts run none: what a mark says is a text that its style sheet shows while one points at it.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,20 @@ class Frame:
     mark: float = 1.0
     right: int = 14
     top: int = 30
-    bottom: int = 74
+    bottom: int = 92
+    #: Where the line begins that tells what one points at.
+    told: int = 54
+
+    @property
+    def floor(self) -> int:
+        return self.height - self.bottom
 
 
-WIDE = Frame(1120, 420, 54, 14, 2500)
-NARROW = Frame(380, 400, 52, 6, 900, 0.8)
+WIDE = Frame(1070, 430, 54, 14, 2500)
+#: With room for a second line of names: bands are short there.
+NARROW = Frame(330, 420, 50, 5, 900, 0.8, right=6, top=46, told=4)
+#: About as wide as a letter is, in the picture's units.
+LETTER, BOLD = 6.4, 7.3
 
 
 class Scale:
@@ -52,8 +64,9 @@ class Scale:
         self.begin: float = min(span[0] for span in spans)
         self.end: float = max([self.begin + 1, *(span[1] for span in spans)])
         waits: list[float] = [mark[1] for mark in result["marks"]]
-        self.low = max(0.001, min([wait for wait in waits if wait > 0], default=0.01) * 0.7)
-        self.high = max([*waits, (result.get("limit_s") or 1) * 1.6, self.low * 10]) * 1.4
+        limit: float = result.get("limit_s") or 1.0
+        self.low = max(0.001, min([wait for wait in [*waits, limit / 10] if wait > 0]) * 0.7)
+        self.high = max([*waits, limit * 1.6]) * 1.4
         self._frame = frame
 
     def x(self, time: float) -> float:
@@ -64,24 +77,30 @@ class Scale:
     def y(self, wait: float) -> float:
         frame = self._frame
         share = math.log(max(wait, self.low) / self.low) / math.log(self.high / self.low)
-        return round(frame.height - frame.bottom - share * (frame.height - frame.top - frame.bottom), 1)
+        return round(frame.floor - share * (frame.floor - frame.top), 1)
 
 
 def draw(result: Mapping[str, Any], frame: Frame, name: str) -> str:
     """Return the SVG. `name` is unique in the page: shapes are referred to by it."""
     scale = Scale(result, frame)
     label = escape(f"Timeline of {result['title']}: {result['headline']}", quote=True)
+    tip = f"--tip:translate({frame.told}px,{frame.height - 7}px)"
     parts = [
-        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{label}" font-size="12">',
+        f'<svg viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{label}" font-size="12" style="{tip}">',
         _shapes(result, frame, name),
-    ]
-    parts += [
         *_bands(result, frame, scale),
         *_axes(result, frame, scale),
+        *_limit(result, frame, scale),
         *_strip(result, frame, scale),
         *_marks(result, frame, scale, name),
+        *_slowest(result, frame, scale),
     ]
     return "".join([*parts, "</svg>"])
+
+
+def _pointed(inside: str, said: str) -> str:
+    """Return what says something while one points at it."""
+    return f'<g class="m" tabindex="-1">{inside}<text class="tip">{escape(said)}</text></g>'
 
 
 def _shapes(result: Mapping[str, Any], frame: Frame, name: str) -> str:
@@ -92,26 +111,29 @@ def _shapes(result: Mapping[str, Any], frame: Frame, name: str) -> str:
 
 
 def _bands(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str]:
-    height = frame.height - frame.top - frame.bottom
+    height, taken = frame.floor - frame.top, 0.0
     for phase, (begin, end) in result["phases"].items():
         if phase == "steady" or end <= begin:
             continue
         x, width = scale.x(begin), scale.x(end) - scale.x(begin)
-        title = f"<title>{phase}: {end - begin:.1f} s</title>"
-        yield f'<rect class="band {phase}" x="{x}" y="{frame.top}" width="{width:.1f}" height="{height}">{title}</rect>'
-        # As much of its name as there is room for; a letter is about 7 wide.
+        band = f'<rect class="band {phase}" x="{x}" y="{frame.top}" width="{width:.1f}" height="{height}"/>'
+        yield _pointed(band, f"{phase}: {end - begin:.1f} s")
         names = (f"{phase} {end - begin:.0f} s", phase)
-        fitting = next((text for text in names if len(text) * 7 <= width), "")
-        yield f'<text class="band-name {phase}" x="{x + 2:.1f}" y="{frame.top - 9}">{fitting}</text>'
+        text = next((text for text in names if len(text) * BOLD <= width), phase)
+        # One that is longer than its band stands above those beside it, and within the picture.
+        at = min(x + 2, frame.width - len(text) * BOLD)
+        row = 2 if len(text) * BOLD > width or at < taken else 1
+        taken = at + len(text) * BOLD if row == 1 else taken
+        yield f'<text class="band-name {phase}" x="{at:.1f}" y="{frame.top + 7 - row * 16}">{text}</text>'
     effective = result["fault"]["effective_s"]
     if effective is not None:
         x = scale.x(effective)
-        ends = f'x1="{x}" x2="{x}" y1="{frame.top}" y2="{frame.height - frame.bottom}"'
-        yield f'<line class="effect" {ends}><title>the fault took effect</title></line>'
+        line = f'<line class="effect" x1="{x}" x2="{x}" y1="{frame.top}" y2="{frame.floor}"/>'
+        yield _pointed(line, f"the fault took effect, {effective - result['fault']['commanded_s']:.2f} s after the command")
 
 
 def _axes(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str]:
-    right, floor = frame.width - frame.right, frame.height - frame.bottom
+    right, floor = frame.width - frame.right, frame.floor
     for tick in _TICKS:
         if scale.low <= tick <= scale.high:
             y, text = scale.y(tick), f"{tick * 1000:g} ms" if tick < 1 else f"{tick:g} s"
@@ -124,50 +146,62 @@ def _axes(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str
         yield f'<line class="axis" x1="{x}" x2="{x}" y1="{floor}" y2="{floor + 4}"/>'
         yield f'<text class="tick" x="{x}" y="{floor + 17}" text-anchor="middle">{at}</text>'
     yield f'<line class="axis" x1="{frame.left}" x2="{right}" y1="{floor}" y2="{floor}"/>'
-    zero = "since the fault" if result["fault"]["kind"] != "none" else "since the start"
-    yield f'<text class="tick" x="{right}" y="{frame.height - 6}" text-anchor="end">seconds {zero}</text>'
+    zero = "the start" if result["fault"]["commanded_s"] is None else "the fault"
+    low = frame.height - 27
+    yield f'<text class="tick" x="{frame.left - 5}" y="{frame.top - 9}" text-anchor="end">waited</text>'
+    yield f'<text class="tick" x="{frame.left}" y="{low}">who answered</text>'
+    yield f'<text class="tick" x="{right}" y="{low}" text-anchor="end">seconds since {zero}</text>'
+    yield f'<text class="tick hint" x="{frame.told}" y="{frame.height - 7}">Point at a mark or at a second: it is told here.</text>'
+
+
+def _limit(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str]:
     limit = result.get("limit_s")
     if limit is not None:
-        y = scale.y(limit)
+        y, right = scale.y(limit), frame.width - frame.right
         ids = ", ".join(one["id"] for one in result["thresholds"] if one["metric"] == "worst_wait")
         yield f'<line class="limit" x1="{frame.left}" x2="{right}" y1="{y}" y2="{y}"/>'
-        yield f'<text class="limit" x="{frame.left + 5}" y="{y - 5}">limit {limit:g} s {escape(ids)}</text>'
+        # At the end, where all is well again, it lies over the fewest marks.
+        yield f'<text class="limit" x="{right - 5}" y="{y - 6}" text-anchor="end">limit {limit:g} s {escape(ids)}</text>'
+
+
+def _slowest(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str]:
+    """The one number that people look for, at its mark."""
+    worst, fault = result["metrics"].get("worst_wait"), result["fault"]["commanded_s"]
+    mark = next((mark for mark in result["marks"] if fault is not None and mark[1] == worst and mark[0] + mark[1] >= fault), None)
+    if mark is not None:
+        text, x = f"{mark[1]:.2f} s", scale.x(mark[0])
+        place = f'x="{x + 8}"' if x + 8 + len(text) * LETTER < frame.width else f'x="{x - 8}" text-anchor="end"'
+        yield f'<text class="slowest" {place} y="{scale.y(mark[1]) + 4}">{text}</text>'
 
 
 def _strip(result: Mapping[str, Any], frame: Frame, scale: Scale) -> Iterator[str]:
     """Who answered, per second: a bar filled by shares."""
     places = {tier["name"]: at for at, tier in enumerate(result["tiers"])}
-    top, height = frame.height - frame.bottom + 26, 20
-    yield f'<text class="tick" x="{frame.left - 5}" y="{top + 14}" text-anchor="end">who</text>'
+    top, height = frame.floor + 26, 20
     for second, answered, lost, worst in result["seconds"]:
         if second < scale.begin - 1 or second >= scale.end:
             continue
         x, total, done = scale.x(second), sum(answered.values()) + lost, 0.0
         width = max(0.5, scale.x(second + 1) - x - 0.6)
         counts = [(places.get(name, -2), name, count) for name, count in answered.items()] + ([(-1, "lost", lost)] if lost else [])
-        said = escape(
-            f"{second:+d} s: " + ", ".join(f"{name} {count}" for _place, name, count in sorted(counts)) + f"; slowest {worst:.2f} s"
-        )
+        said = f"{second:+d} s: " + ", ".join(f"{name} {count}" for _place, name, count in sorted(counts)) + f"; slowest {worst:.2f} s"
         bars = []
         for place, _name, count in sorted(counts):
             share = count / total * height
-            bars.append(
-                f'<rect class="{_class(place)}" x="{x}" y="{top + height - done - share:.1f}" width="{width:.1f}" height="{share:.1f}"/>'
-            )
+            y = top + height - done - share
+            bars.append(f'<rect class="bar {_class(place)}" x="{x}" y="{y:.1f}" width="{width:.1f}" height="{share:.1f}"/>')
             done += share
-        yield f'<g class="bar">{"".join(bars)}<title>{said}</title></g>'
+        yield _pointed("".join(bars), said)
 
 
 def _marks(result: Mapping[str, Any], frame: Frame, scale: Scale, name: str) -> Iterator[str]:
     names = {at: tier["name"] for at, tier in enumerate(result["tiers"])} | {-1: "lost", -2: "nobody known"}
     # What matters is drawn last, so that nothing lies over it.
     for start, wait, place, stream, finish in sorted(shown(result, frame.most_marks), key=lambda mark: mark[2] < 0):
-        said = escape(
-            f"{start:+.2f} s: {'stream' if stream else 'whole'}, {names[place]}, waited {wait:.3f} s"
-            + ("" if finish == "done" else f", {finish}")
-        )
+        how = names[place] + ("" if finish == "done" else f" ({finish})")
+        said = f"{start:+.2f} s: {how}, {'stream' if stream else 'whole'}, {wait:.3f} s"
         kind = f"mark {_class(place)}{' stream' if stream else ''}"
-        yield f'<use href="#{name}{place}" class="{kind}" x="{scale.x(start)}" y="{scale.y(wait)}"><title>{said}</title></use>'
+        yield _pointed(f'<use href="#{name}{place}" class="{kind}" x="{scale.x(start)}" y="{scale.y(wait)}"/>', said)
 
 
 def _class(place: int) -> str:

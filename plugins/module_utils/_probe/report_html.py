@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -48,10 +49,10 @@ def _t(text: Any) -> str:
     return escape(str(text), quote=True)
 
 
-def _number(value: float | None, unit: str = "") -> str:
+def _number(value: float | None, unit: str = "", most: int = 3) -> str:
     if value is None:
         return "not measured"
-    digits = 0 if value == 0 or unit == "requests" else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    digits = 0 if value == 0 or unit == "requests" else 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else most
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
 
 
@@ -59,10 +60,10 @@ def render(report: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) 
     """Return the file's text. Both are reports as result.py describes them; `earlier` is one to compare with."""
     drills: Sequence[Mapping[str, Any]] = report["drills"]
     body = [
-        f"<h1>{_t(report['title'])}</h1><p class='soft'>{_t(report['made_at'].replace('T', ' ').replace('+00:00', ' UTC'))}</p>",
-        _verdict(report["verdict"], drills),
+        _verdict(report, drills),
         *([_overview(drills)] if len(drills) > 1 else []),
-        *(_drill(drill, at, earlier) for at, drill in enumerate(drills)),
+        # Of many drills, those that need nobody's attention are short.
+        *(_drill(drill, at, earlier, short=len(drills) > 1 and drill["verdict"] == "pass") for at, drill in enumerate(drills)),
         (
             "<footer>Made by homelab.llm's failover_probe. Waiting: until the first text of a stream, until the end of a whole answer. "
             "Percentiles are nearest-rank. This file loads nothing.</footer>"
@@ -76,11 +77,14 @@ def render(report: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) 
     )
 
 
-def _verdict(word: str, drills: Sequence[Mapping[str, Any]]) -> str:
+def _verdict(report: Mapping[str, Any], drills: Sequence[Mapping[str, Any]]) -> str:
+    """What everybody looks for comes first, before even the title."""
+    word = report["verdict"]
     counts = {name: sum(drill["verdict"] == name for drill in drills) for name in _SAYINGS}
-    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) if len(drills) > 1 else ""
-    words = f'<div class="word">{word.capitalize()}</div><div>{_SAYINGS[word]} {_t(said)}</div>'
-    return f'<div class="verdict {word}">{_SIGN % _SIGNS[word]}<div>{words}</div></div>'
+    said = f" {', '.join(f'{count} {name}' for name, count in counts.items() if count)}." if len(drills) > 1 else ""
+    made = _t(report["made_at"][:16].replace("T", " "))
+    words = f'<div class="word">{word.capitalize()}</div><h1>{_t(report["title"])}</h1><p>{_SAYINGS[word]}{_t(said)}</p>'
+    return f'<header class="verdict {word}">{_SIGN % _SIGNS[word]}<div>{words}<p class="when">{made} UTC</p></div></header>'
 
 
 def _badge(word: str) -> str:
@@ -100,21 +104,23 @@ def _overview(drills: Sequence[Mapping[str, Any]]) -> str:
         ids = ", ".join(dict.fromkeys(one["id"] for one in drill["thresholds"]))
         name = f'<td><a href="#drill{at}">{_t(drill["title"])}</a><br><span class="soft">{_t(ids)}</span></td>'
         numbers = "".join(_cell(_t(cell), f"n{hide}") for cell, hide in zip(cells, ("", "", " hide", " hide"), strict=True))
-        rows.append(f"<tr>{name}{numbers}{_cell(_badge(drill['verdict']), '')}</tr>")
-    heads = ("drill", "slowest, s|n", "lost|n", "out, s|n hide", "recovery, s|n hide", "verdict")
+        rows.append(f"<tr>{_cell(_badge(drill['verdict']), '')}{name}{numbers}</tr>")
+    heads = ("", "drill", "slowest, s|n", "lost|n", "out, s|n hide", "recovery, s|n hide")
     return f'<section class="drill">{_table(heads, rows)}</section>'
 
 
-def _drill(drill: Mapping[str, Any], at: int, earlier: Mapping[str, Any] | None) -> str:
+def _drill(drill: Mapping[str, Any], at: int, earlier: Mapping[str, Any] | None, *, short: bool) -> str:
     parts = [
         f'<div class="head"><h2>{_t(drill["title"])}</h2>{_badge(drill["verdict"])}</div><p>{_t(drill["headline"])}</p>',
         _reasons(drill),
         "".join(_tiles(drill)),
         _figure(drill, at),
         _thresholds(drill),
+        f"<details{'' if short else ' open'}><summary>Percentiles, what was done, settings</summary>",
         _percentiles(drill),
         _broken(drill),
         _comparison(drill, earlier),
+        "</details>",
     ]
     return f'<section class="drill" id="drill{at}">{"".join(parts)}</section>'
 
@@ -129,36 +135,38 @@ def _tiles(drill: Mapping[str, Any]) -> Iterator[str]:
     metrics, requests, limit = drill["metrics"], drill["requests"], drill.get("limit_s")
     worst = metrics.get("worst_wait")
     bad = worst is not None and limit is not None and worst >= limit
+    times = {name: _number(value, most=2) for name, value in metrics.items() if value is not None}
+    none = "not measured"
     tiles: list[tuple[str, str, str, bool]] = [
         (str(requests["lost"]), f"of {requests['sent']}", "requests lost", requests["lost"] > 0),
-        (_number(worst), f"of {limit:g} s" if limit is not None else "s", "slowest wait of the outage", bad),
-        (_number(metrics.get("first_answer")), "s", "until the next tier answered", False),
-        (_number(metrics.get("later_wait")), "s", "slowest wait after that", False),
-        (_number(metrics.get("recovery_from_ready")), "s", "back, from the backend being ready", False),
-        (_number(metrics.get("outage")), "s", "out: lost, or over the limit", bool(metrics.get("outage"))),
+        (times.get("worst_wait", none), f"of {limit:g} s" if limit is not None else "s", "slowest wait of the outage", bad),
+        (times.get("first_answer", none), "s", "until the next tier answered", False),
+        (times.get("later_wait", none), "s", "slowest wait after that", False),
+        (times.get("recovery_from_ready", none), "s", "back, from the backend being ready", False),
+        (times.get("outage", none), "s", "out: lost, or over the limit", bool(metrics.get("outage"))),
     ]
     if drill["fault"]["kind"] == "none":
         tiles = [
             *tiles[:1],
-            (_number(metrics.get("steady_wait_p50")), "s", "median wait", False),
-            (_number(metrics.get("steady_wait_p95")), "s", "95 % waited less", False),
+            (times.get("steady_wait_p50", none), "s", "median wait", False),
+            (times.get("steady_wait_p95", none), "s", "95 % waited less", False),
         ]
     yield '<div class="tiles">'
     for value, unit, text, is_bad in tiles:
-        if value != "not measured":
+        if value != none:
             yield f'<div class="tile{" bad" if is_bad else ""}"><b>{_t(value)} <small>{_t(unit)}</small></b><span>{_t(text)}</span></div>'
     yield "</div>"
 
 
 def _figure(drill: Mapping[str, Any], at: int) -> str:
-    answered = drill["requests"]["by_tier"]
+    counts = Tally(mark[2] for mark in drill["marks"])
     keys = [
-        (f"t{place % len(picture.SHAPES)}", picture.SHAPES[place % len(picture.SHAPES)], f"{tier['name']} {answered[tier['name']]}")
+        (f"t{place % len(picture.SHAPES)}", picture.SHAPES[place % len(picture.SHAPES)], f"{tier['name']} {counts[place]}")
         for place, tier in enumerate(drill["tiers"])
-        if tier["name"] in answered
+        if counts[place]
     ]
-    keys += [("nobody", picture.SHAPES[0], f"nobody known {answered['?']}")] if "?" in answered else []
-    keys += [("lost", picture.CROSS, f"lost {drill['requests']['lost']}")] if drill["requests"]["lost"] else []
+    keys += [("nobody", picture.SHAPES[0], f"nobody known {counts[-2]}")] if counts[-2] else []
+    keys += [("lost", picture.CROSS, f"lost {counts[-1]}")] if counts[-1] else []
     legend = "".join(
         f'<span><svg viewBox="-6 -6 12 12" aria-hidden="true"><path class="mark {name}" d="{shape}"/></svg>{_t(text)}</span>'
         for name, shape, text in keys
@@ -175,7 +183,7 @@ def _thresholds(drill: Mapping[str, Any]) -> str:
     rows = []
     for one in drill["thresholds"]:
         limit = f"{'≤' if one['inclusive'] else '<'} {one['limit']:g} {one['unit']}"
-        off = f" ± {one['uncertainty']:.3f}" if one["uncertainty"] else ""
+        off = f" ± {one['uncertainty']:.3f}" if one["uncertainty"] and one["measured"] is not None else ""
         aim = "" if one["aim"] is None else f"{one['aim']:g} {one['unit']}" + (" ✓" if one["aim_met"] else "")
         what = (
             f"{_t(one['sentence'] or one['meaning'])}<br><span class='soft'>{_t(one['meaning'])}</span>"
@@ -190,10 +198,12 @@ def _thresholds(drill: Mapping[str, Any]) -> str:
 
 
 def _percentiles(drill: Mapping[str, Any]) -> str:
-    rows = []
+    rows, limit = [], drill.get("limit_s")
     for row in drill["percentiles"]:
         cells = [_cell(_t(row["phase"]), ""), _cell(_t(row["kind"]), ""), _cell(str(row["count"]))]
-        cells += [_cell(f"{row[name]:.3f}", "n hide" if name == "p99" else "n") for name in ("p50", "p95", "p99", "max")]
+        for name in ("p50", "p95", "p99", "max"):
+            over = limit is not None and row["phase"] != "steady" and row[name] >= limit
+            cells.append(_cell(f"{row[name]:.3f}", f"n{' hide' if name == 'p99' else ''}{' worse' if over else ''}"))
         rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = ("phase", "answer", "count|n", "p50|n", "p95|n", "p99|n hide", "max|n")
     return f"<h3>Waiting, in seconds</h3>{_table(heads, rows)}" if rows else ""
@@ -236,8 +246,8 @@ def _list(title: str, pairs: Sequence[tuple[str, Any]]) -> str:
 def _comparison(drill: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> str:
     rows = []
     for change in compare(drill, earlier):
-        better = {True: "n better", False: "n worse", None: "n"}[change.better]
-        then, now = _t(_number(change.before, change.unit)), _t(_number(change.now, change.unit))
+        better, sign = {True: ("n better", " ▼"), False: ("n worse", " ▲"), None: ("n", "")}[change.better]
+        then, now = _t(_number(change.before, change.unit)), _t(_number(change.now, change.unit) + sign)
         rows.append(f"<tr>{_cell(_t(change.meaning), '')}{_cell(then)}{_cell(now, better)}</tr>")
     if not rows:
         return ""

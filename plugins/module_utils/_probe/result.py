@@ -113,7 +113,7 @@ def result_of(
         "started_at": _started_at(recording, phases),
         "environment": dict(about.environment),
         "loads": [dict(load) for load in about.loads],
-        "counters": [dataclasses.asdict(counter) for counter in counters],
+        "counters": [{"tier": one.tier, "phase": one.phase, "requests": one.requests} for one in counters],
         "seconds": [[one.at, dict(one.answered), one.lost, _round(one.worst_wait)] for one in seconds_of(verdict.sights, zero)],
         "marks": [
             [
@@ -155,6 +155,10 @@ def headline(result: Mapping[str, Any]) -> str:
         parts.append(f"the next tier answered {metrics['first_answer']:.2f} s after the fault")
     if metrics.get("recovery_from_ready") is not None:
         parts.append(f"all was as before {metrics['recovery_from_ready']:.1f} s after the backend was ready")
+    if worst is None and metrics.get("steady_wait_p50") is not None:
+        parts.append(f"half of them waited {metrics['steady_wait_p50']:.3f} s or less, 95 % {metrics['steady_wait_p95']:.3f} s or less")
+    if metrics.get("overhead") is not None:
+        parts.append(f"LiteLLM added {metrics['overhead'] * 1000:.0f} ms, median")
     return "; ".join(parts) + "."
 
 

@@ -14,6 +14,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import rol
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Offset
+from ansible_collections.homelab.llm.plugins.module_utils._probe.counting import Reading
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.change import Object, Ref, value_at
 
 Json = dict[str, Any]
@@ -35,6 +36,8 @@ class ByWatcher:
     def __init__(self) -> None:
         self._states: dict[str, Json] = {}
         self.look: Json | None = None
+        self.readings: dict[str, list[Reading]] = {}
+        self.uncounted: dict[str, str] = {}
 
     def take(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -46,6 +49,18 @@ class ByWatcher:
                 self._states[fields["target"]] = fields
             elif fields.get("kind") == "look":
                 self.look = fields
+            elif fields.get("kind") == "count":
+                self._count(fields)
+
+    def _count(self, fields: Json) -> None:
+        tier, begin = fields["tier"], float(fields["t_mono"])
+        self.uncounted[tier] = fields["error"]
+        if not fields["error"]:
+            self.readings.setdefault(tier, []).append(Reading(begin, begin + float(fields["seconds"]), float(fields["value"])))
+
+    def has_read(self, moment: float) -> bool:
+        """Tell whether each counter that can be read now was read after that moment of the worker's clock."""
+        return all(series[-1].begin > moment for tier, series in self.readings.items() if not self.uncounted[tier])
 
     def keep_the_reachable(self) -> list[str]:
         """Forget what was not up before anything was broken; return the reasons why a Service was not."""

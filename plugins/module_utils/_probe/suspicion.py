@@ -15,6 +15,9 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.finding import 
 from ansible_collections.homelab.llm.plugins.module_utils._probe.measure import Sight
 from ansible_collections.homelab.llm.plugins.module_utils._probe.phases import Phases
 
+#: Seconds after its answer within which a request is counted.
+COUNTED_AFTER = 0.5
+
 
 def find_wrong_answers(sights: Sequence[Sight], expectation: Expectation) -> Iterator[Finding]:
     """Yield answers that are none: lost, from a cache, from a server or model that was not to be."""
@@ -113,12 +116,16 @@ def find_other_hands(sights: Sequence[Sight], phases: Phases, counters: Sequence
     """Yield tiers that are named by more answers than they counted requests."""
     all_phases = set(phases.spans())
     for tier in sorted({counter.tier for counter in counters}):
-        told = {counter.phase: counter.requests for counter in counters if counter.tier == tier}
+        told = {counter.phase: counter for counter in counters if counter.tier == tier}
         # A request of the fault may reach its tier after the restore: but for the steady state, whose requests have all ended by then,
-        # only a count of the whole drill can be compared.
-        span = all_phases if all_phases <= set(told) else {"steady"} & set(told)
-        named = sum(sight.served.tier == tier and sight.phase in span for sight in sights)
-        counted = sum(count for phase, count in told.items() if phase in span)
+        # only a count of the whole drill can be compared; and not one that was lost with its process.
+        is_whole = all_phases <= set(told) and not any(counter.restarted for counter in told.values())
+        span = all_phases if is_whole else {"steady"} & set(told)
+        read = [counter for phase, counter in told.items() if phase in span]
+        since, until = min((each.since for each in read), default=0.0), max((each.until for each in read), default=0.0) - COUNTED_AFTER
+        own = [sight.request for sight in sights if sight.served.tier == tier and sight.phase in span]
+        named = sum(since <= request.t_start and request.t_end <= until for request in own)
+        counted = sum(counter.requests for counter in read)
         if counted < named:
             when = "" if span == all_phases else " before the fault"
             text = f"{tier} is named by {some(named, 'answer')}{when} and itself counted {counted}: somebody else answers in its name."

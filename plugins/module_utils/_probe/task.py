@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe import catalogue
 from ansible_collections.homelab.llm.plugins.module_utils._probe.catalogue import BadCatalogue
+from ansible_collections.homelab.llm.plugins.module_utils._probe.counting import Meter, meter_of
 from ansible_collections.homelab.llm.plugins.module_utils._probe.expectation import (
     BadExpectation,
     Chain,
@@ -80,6 +81,7 @@ class Task:
     minimum: Minimum
     backend_path: str
     clean_errors: bool
+    meters: tuple[Meter, ...] = ()
 
     def plan(self, *, ca_file: str | None, verify: bool) -> Plan:
         loads = [*(each.load for each in self.asked), *self.direct]
@@ -87,18 +89,19 @@ class Task:
 
     def expectation(self, tiers: Mapping[str, Sequence[Mapping[str, str]]]) -> Expectation:
         """Return what is expected; `tiers` is what LiteLLM told of its model groups. Raises BadExpectation."""
-        chains = tuple(
+        chains = [
             Chain(
                 each.load.model,
                 tuple(_tier(tier, tiers.get(tier["model_group"], ())) for tier in each.chain),
                 frozenset(str(tier.get("name") or tier["model_group"]) for tier in each.chain if tier["model_group"] in self.down),
             )
             for each in self.asked
-        )
+        ]
+        chains = list(dict.fromkeys(chains))  # a model may have several loads
         known = {tier.model_group for chain in chains for tier in chain.tiers}
         others = tuple(_tier({"model_group": name}, told) for name, told in tiers.items() if name not in known)
         direct = frozenset(load.name for load in self.direct)
-        return Expectation(chains, self.thresholds, others, direct, minimum=self.minimum, clean_errors=self.clean_errors)
+        return Expectation(tuple(chains), self.thresholds, others, direct, minimum=self.minimum, clean_errors=self.clean_errors)
 
     def unserved(self, served: Sequence[str]) -> list[str]:
         """Return the models that are asked or fallen back to and that LiteLLM does not serve."""
@@ -134,12 +137,16 @@ def _task_of(params: Mapping[str, Any]) -> Task:
         raise BadTask(f"name: '{name}' must be at most 40 small letters, digits and hyphens: reports and pods are named after it")
     if not params.get("url"):
         raise BadTask("url: say where LiteLLM is, for example http://litellm.ml.svc.cluster.local:4000/v1")
-    if not params.get("models"):
+    if all(each.get("url") for each in params.get("models") or ()):
         raise BadTask("models: name at least one to ask")
     fault = fault_of(params.get("fault") or {})
+    elsewhere = params.get("vantage") == "controller" or params.get("vantage_namespace") not in (None, params["namespace"])
+    if fault.kind == "egress" and elsewhere:
+        raise BadTask("fault egress: only a pod in the namespace of the backends sees that the way is gone: ask from there")
     key_env = KEY_ENV if params.get("key_secret") or params.get("key") else ""
-    asked = tuple(_asked(each, params["url"], key_env) for each in params["models"])
-    direct = tuple(_load(each, each["url"], "", f"direct-{each['model']}") for each in params.get("direct") or ())
+    asked = tuple(_asked(each, params["url"], key_env) for each in params["models"] if not each.get("url"))
+    straight = [each for each in params["models"] if each.get("url")]
+    direct = tuple(_load(each, each["url"], "", each.get("name") or f"direct-{each['model']}") for each in straight)
     task = Task(
         name=name,
         title=params.get("title") or name,
@@ -155,6 +162,7 @@ def _task_of(params: Mapping[str, Any]) -> Task:
         minimum=Minimum(**(params.get("minimum") or {})),
         backend_path=params["backend_path"],
         clean_errors=bool(params.get("clean_errors")),
+        meters=tuple(meter_of(each) for each in params.get("counters") or ()),
     )
     # What is wrong with loads and chains is said now, not when a pod runs.
     task.plan(ca_file=None, verify=True)
@@ -176,7 +184,7 @@ def _asked(given: Mapping[str, Any], url: str, key_env: str) -> Asked:
             raise BadTask(f"models: {given['model']}: a tier has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_TIER))}")
         if not tier.get("model_group"):
             raise BadTask(f"models: {given['model']}: a tier of its chain has no model_group")
-    return Asked(_load(given, url, key_env, given["model"]), tuple(chain))
+    return Asked(_load(given, url, key_env, given.get("name") or given["model"]), tuple(chain))
 
 
 def _load(given: Mapping[str, Any], url: str, key_env: str, name: str) -> Load:

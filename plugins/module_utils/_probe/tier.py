@@ -64,11 +64,14 @@ def _is_of(request: Request, tier: Tier) -> bool:
     return request.model in tier.models
 
 
-def _may_be_called(request: Request, tier: Tier) -> bool:
+def _may_be_called(request: Request, tier: Tier, tried: Sequence[Tier]) -> bool:
     names = {tier.model_group, *tier.models} - {""}
     names |= {name.partition("/")[2] for name in tier.models if "/" in name}
     if request.fallbacks in ("", "0"):
         names.add(request.asked)
+    elif request.stream:
+        # A stream that a tier began, and that LiteLLM let the next one give before a word of it was sent, keeps the name of the former.
+        names |= {each.model_group for each in tried} - {""}
     return request.model in names
 
 
@@ -84,7 +87,7 @@ def served_by(request: Request, tiers: Sequence[Tier]) -> Served:
     if len(found) != 1:
         return Served("", "unknown", claimed)
     tier = found[0]
-    if not _may_be_called(request, tier):
+    if not _may_be_called(request, tier, tiers[: tiers.index(tier)]):
         return Served("", "wrong_model", f"{request.model} from {tier.name}")
     if tier.says and tier.says not in request.said:
         return Served("", "wrong_model", f"'{request.said}' from {tier.name}")

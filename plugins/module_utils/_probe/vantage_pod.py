@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import exec as executor
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import pod
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.access import Right
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.connection import Connection
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.conversation import Conversation
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
@@ -22,6 +23,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._probe import load
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Exchange
+from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import journal
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import Lost, drained, watcher_program
 
 WATCHER = "watch"
@@ -110,6 +112,7 @@ class InPod:
 def manifest(program: Program, name: str, spec: str, look: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pod with the worker and, beside it, the watcher."""
     made = pod.manifest(program, name)
+    made["metadata"]["annotations"] = journal.note()
     (container,) = made["spec"]["containers"]
     # A worker without a share of its own measures who else computes.
     share = {**container["resources"], "requests": {"cpu": "100m", "memory": "32Mi"}}
@@ -118,3 +121,9 @@ def manifest(program: Program, name: str, spec: str, look: Mapping[str, Any]) ->
     watch = {**container, "name": WATCHER, "command": ["python3", "-u", "-c", watcher_program(), json.dumps(look)]}
     made["spec"]["containers"] = [worker, watch]
     return made
+
+
+def rights(namespace: str) -> list[Right]:
+    """Return what such a pod needs of who makes it."""
+    needed = [Right(namespace, "", "pods", verb) for verb in ("create", "delete", "get")]
+    return [*needed, Right(namespace, "", "pods/log", "get"), Right(namespace, "", "pods/exec", "get")]

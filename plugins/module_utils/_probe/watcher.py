@@ -5,11 +5,13 @@
 """Looks at LiteLLM once, then at the backends without LiteLLM, by the worker's own clock: `python3 watcher.py SPEC`. Standard library only.
 
     {"url": "http://litellm…:4000/v1", "key_env": "LITELLM_MASTER_KEY", "ca_file": null, "verify": true,
-     "targets": [{"name": "service vllm-api", "url": "http://10.96.0.7:8000/v1/models"}], "seconds": 600}
+     "targets": [{"name": "service vllm-api", "url": "http://10.96.0.7:8000/v1/models"}], "seconds": 600,
+     "counters": [{"tier": "openai-gpt4o", "url": "http://litellm…:4000/metrics/", "metric": "name{label=\"value\"}", "path": []}]}
 
 Lines of JSON:
 
-    look   served: [model], tiers: {model group: [{model, api_base}]}, error     once, first
+    look   served: [model], tiers: {model group: [{model, api_base, settings}]}, error     once, after the first reading of each counter
+    count  tier, value, t_mono, seconds, error                                            each second; a series that is not there yet is 0
     state  target, up, t_mono, why                                               when one changes, and at the beginning
     clock  id, t_mono                                                            to `ping ID` on standard input
 
@@ -23,6 +25,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import ssl
 import sys
 import threading
@@ -33,6 +36,9 @@ import urllib.request
 from typing import Any
 
 EVERY, PATIENCE = 0.1, 1.0
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+#: What decides how fast LiteLLM leaves a deployment that fails, and for how long.
+SETTINGS = ("timeout", "stream_timeout", "first_token_timeout", "gap_timeout", "connect_timeout", "cooldown_time", "max_retries")
 Json = dict[str, Any]
 
 
@@ -42,14 +48,18 @@ def emit(**fields: Any) -> None:
 
 
 def fetch(spec: Json, path: str) -> Any:
+    return json.loads(opened(spec, path, 10))
+
+
+def opened(spec: Json, path: str, timeout: float) -> bytes:
     context = ssl.create_default_context(cafile=spec.get("ca_file") or None)
     if spec.get("verify") is False:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     key = os.environ.get(spec.get("key_env") or "", "").strip()
     request = urllib.request.Request(spec["url"].rstrip("/") + path, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-    with opener.open(request, timeout=10) as answer:
-        return json.load(answer)
+    with opener.open(request, timeout=timeout) as answer:
+        return bytes(answer.read())
 
 
 def look(spec: Json) -> Json:
@@ -66,7 +76,10 @@ def look(spec: Json) -> Json:
         for each in fetch({**spec, "url": spec["url"].rstrip("/").removesuffix("/v1")}, "/model/info")["data"]:
             told = each.get("litellm_params") or {}
             base = str(told.get("api_base") or "")
-            tiers.setdefault(str(each["model_name"]), []).append({"model": str(told.get("model") or ""), "api_base": base})
+            known = {**told, **(each.get("model_info") or {})}
+            settings = {name: known[name] for name in SETTINGS if known.get(name) is not None}
+            tier = {"model": str(told.get("model") or ""), "api_base": base, "settings": settings}
+            tiers.setdefault(str(each["model_name"]), []).append(tier)
     return {"served": served, "tiers": tiers, "error": ""}
 
 
@@ -83,6 +96,49 @@ async def ask(url: str) -> str:
     if "\r\nx-failover-probe:" in head:
         return "the stand-in answers"
     return "" if status < 500 else f"status {status}"
+
+
+def read(spec: Json, counter: Json) -> float:
+    """Return what a counter says."""
+    parts = urllib.parse.urlsplit(counter["url"])
+    # LiteLLM's key is for LiteLLM alone.
+    key_env = spec.get("key_env") if parts.netloc == urllib.parse.urlsplit(spec["url"]).netloc else ""
+    page = opened({**spec, "url": counter["url"], "key_env": key_env}, "", 2)
+    if counter["path"]:
+        found: Any = json.loads(page)
+        for key in counter["path"]:
+            found = found[key]
+        return float(found)
+    return sum_of(page.decode(errors="replace"), counter["metric"])
+
+
+def sum_of(page: str, metric: str) -> float:
+    """Return the sum of the series of a Prometheus page that have this name and these labels."""
+    name, _brace, labels = metric.partition("{")
+    wanted = set(LABEL.findall(labels))
+    total = 0.0
+    for line in page.splitlines():
+        if line.startswith((name + "{", name + " ")):
+            series, _space, value = line.rpartition(" ")
+            total += float(value) if wanted <= set(LABEL.findall(series)) else 0.0
+    return total
+
+
+def count(spec: Json, counter: Json, first: threading.Event) -> None:
+    """Read a counter each second."""
+    while True:
+        began, error, value = time.monotonic(), "", 0.0
+        try:
+            value = read(spec, counter)
+        except urllib.error.HTTPError as failure:
+            error = f"status {failure.code}"
+        except (OSError, ValueError, LookupError, TypeError) as failure:
+            error = f"{type(failure).__name__}: {getattr(failure, 'reason', failure)}"
+        emit(
+            kind="count", tier=counter["tier"], value=value, t_mono=round(began, 6), seconds=round(time.monotonic() - began, 6), error=error
+        )
+        first.set()
+        time.sleep(max(0.0, began + 1.0 - time.monotonic()))
 
 
 class Target:
@@ -130,7 +186,14 @@ async def main(spec: Json) -> None:
     threading.Thread(target=listen, daemon=True).start()
     targets = [Target(each["name"], each["url"]) for each in spec["targets"]]
     tasks = [asyncio.ensure_future(target.watch()) for target in targets]
-    emit(kind="look", **await asyncio.get_running_loop().run_in_executor(None, look, spec))
+    firsts = []
+    for counter in spec.get("counters") or ():
+        firsts.append(threading.Event())
+        threading.Thread(target=count, args=(spec, counter, firsts[-1]), daemon=True).start()
+    loop = asyncio.get_running_loop()
+    for first in firsts:
+        await loop.run_in_executor(None, first.wait, 10)
+    emit(kind="look", **await loop.run_in_executor(None, look, spec))
     await asyncio.wait(tasks or [asyncio.ensure_future(asyncio.sleep(spec["seconds"]))], timeout=spec["seconds"])
 
 

@@ -23,6 +23,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "status": ("status", "body", "grace"),
     "slow": ("first_token", "tokens_per_second", "grace"),
     "secret": ("secret", "key", "restart"),
+    "egress": ("clients",),
     "http": ("url", "method_on", "body_on", "method_off", "body_off"),
 }
 #: A pod takes the backend's place behind its Service.
@@ -59,6 +60,7 @@ class Fault:
     secret: str = ""
     key: str = ""
     restart: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
     url: str = ""
     method_on: str = "PUT"
     body_on: str = ""
@@ -80,6 +82,9 @@ class Fault:
         return self.kind + (f" ({details})" if details else "")
 
     def target(self, namespace: str) -> str:
+        if self.kind == "egress":
+            backends = ", ".join(each.service for each in self.backends)
+            return f"the way from Deployment {', '.join(self.clients)} to Service {backends} in {namespace}"
         if self.kind == "secret":
             return f"Secret {namespace}/{self.secret}, key {self.key}"
         return ", ".join(f"Deployment {namespace}/{each.deployment}" for each in self.backends)
@@ -95,8 +100,7 @@ def fault_of(params: Mapping[str, Any]) -> Fault:
     if unknown := set(given) - set(KINDS[kind]):
         takes = ", ".join(KINDS[kind]) or "nothing"
         raise BadFault(f"fault {kind}: {', '.join(sorted(unknown))} is not for it; it takes {takes}")
-    if "restart" in given:
-        given["restart"] = tuple(given["restart"])
+    given |= {name: tuple(given[name]) for name in ("restart", "clients") if name in given}
     fault = Fault(kind, backends, **given)
     if problems := [text for text, is_wrong in _problems(fault).items() if is_wrong]:
         raise BadFault(f"fault {kind}: {'; '.join(problems)}")
@@ -108,7 +112,9 @@ def _problems(fault: Fault) -> dict[str, bool]:
     address = urlsplit(fault.url)
     return {
         "backends must name the Deployment that is to fail": fault.kind not in ("none", "secret") and not fault.backends,
-        "backends must name the Service of each Deployment": fault.scales and not all(each.service for each in fault.backends),
+        "backends must name the Service of each Deployment": (fault.scales or fault.kind == "egress")
+        and not all(each.service for each in fault.backends),
+        "clients must name the Deployments whose pods lose their way": fault.kind == "egress" and not fault.clients,
         "a Deployment is named twice": len(set(names)) != len(names),
         f"where must be one of {', '.join(WHERES)}, it is {fault.where!r}": fault.where not in WHERES,
         "a reset comes before_headers or mid_stream": fault.kind == "reset" and fault.where == "after_headers",

@@ -63,9 +63,9 @@ class Injector:
         began = datetime.now(UTC)
         times = (now_text(began), now_text(began + timedelta(seconds=self._longest)))
         self._renewed = time.monotonic()
-        for place, ref in enumerate(self._refs):
-            # What was made belongs to the first object, and so does the call: undone once.
-            self._break(ref, times, self._made if place == 0 else (), call_off if place == 0 else None)
+        for ref in self._refs:
+            # What was made belongs to the first object that is broken, and so does the call: undone once.
+            self._break(ref, times, () if self._taken else self._made, None if self._taken else call_off)
 
     def _break(self, ref: Ref, times: tuple[str, str], made: tuple[tuple[str, str, str], ...], call: Mapping[str, Any] | None) -> None:
         backup = ""

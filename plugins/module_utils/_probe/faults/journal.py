@@ -26,6 +26,8 @@ JOURNAL = "homelab.llm/failover-probe"
 ALIVE = "homelab.llm/failover-probe-alive"
 #: A label, so that what is broken can be listed.
 BROKEN = "homelab.llm/failover-probe-broken"
+#: On the pods of a probe: whose they are.
+HOLDER = "homelab.llm/failover-probe-holder"
 #: Between two signs of life; and how long a number must stand still. An API server that is gone for 10 s kills nobody.
 RENEWAL, LEASE = 3.0, 16.0
 
@@ -47,6 +49,19 @@ class Holder:
     def is_known_dead(self) -> bool:
         """True only for a process of this very machine that is no more; a stranger may live."""
         return self.machine == _machine() and _started(self.pid) != self.started
+
+
+def holder_of(text: str) -> Holder | None:
+    """Return the holder that an annotation names, None when it names none."""
+    try:
+        return Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+def note() -> dict[str, str]:
+    """Return the annotation that makes a pod this process's own."""
+    return {HOLDER: json.dumps(dataclasses.asdict(myself()), separators=(",", ":"))}
 
 
 def myself() -> Holder:
@@ -74,6 +89,7 @@ def _started(pid: int) -> str:
 class Journal:
     """`edits`: what to undo. `made`: other objects to delete, [apiVersion, kind, name]. `backup`: the Secret with what is secret.
 
+    `expires`, for people: when its holder meant to be done at the latest.
     `call`: the request that undoes a fault that an admin API made, {"method", "url", "body"}. `rest`: fingerprint of all else in the spec.
     """
 
@@ -90,9 +106,6 @@ class Journal:
 
     def text(self) -> str:
         return json.dumps({"version": 1, **dataclasses.asdict(self)}, separators=(",", ":"))
-
-    def has_expired(self, now: datetime) -> bool:
-        return now > datetime.fromisoformat(self.expires)
 
     def described(self) -> str:
         return f"fault {self.fault} of {self.holder.who}, begun {self.began}, to end before {self.expires}"
@@ -137,17 +150,19 @@ def breaking(found: Mapping[str, Any], journal: Journal) -> Object:
     return patch
 
 
-def undoing(found: Mapping[str, Any], journal: Journal, secrets: Mapping[str, str]) -> Object:
-    """Return the one patch that undoes the fault and takes the journal away. `secrets`: what the backup holds, by its key.
+def forgetting(found: Mapping[str, Any]) -> Object:
+    """Return the patch that takes the journal away."""
+    version = found["metadata"]["resourceVersion"]
+    return {"metadata": {"resourceVersion": version, "annotations": {JOURNAL: None, ALIVE: None}, "labels": {BROKEN: None}}}
 
+
+def undoing(found: Mapping[str, Any], journal: Journal, secrets: Mapping[str, str]) -> Object:
+    """Return the patch that undoes the fault. `secrets`: what the backup holds, by its key.
+
+    It takes the journal away too, unless other objects were made that must go first: whoever is killed in between leaves them on record.
     A field that is not as the fault had it was changed by somebody since: it is theirs and stays.
     """
-    metadata = {
-        "resourceVersion": found["metadata"]["resourceVersion"],
-        "annotations": {JOURNAL: None, ALIVE: None},
-        "labels": {BROKEN: None},
-    }
-    patch: Object = {"metadata": metadata}
+    patch: Object = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"]}} if journal.made else forgetting(found)
     for edit in journal.edits:
         now = value_at(found, edit.path)
         if now == edit.during:
@@ -162,8 +177,6 @@ def not_as_before(found: Mapping[str, Any], journal: Journal, secrets: Mapping[s
         before = secrets.get(edit.path[-1]) if edit.in_backup else edit.before
         if (value_at(found, edit.path) or None) != (before or None):
             wrong.append(".".join(edit.path))
-    if journal_of(found) is not None:
-        wrong.append(f"metadata.annotations.{JOURNAL}")
     return wrong
 
 

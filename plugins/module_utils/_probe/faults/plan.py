@@ -9,6 +9,7 @@
 | scale | replicas 0 | | |
 | refuse, blackhole, hang, reset, cut, status, slow | replicas 0 | selector: the stand-in | a pod that stands in |
 | secret | (restart: an annotation of its pods) | | the Secret's key; the right value in a backup Secret |
+| egress | (journal only) | | a NetworkPolicy for the clients' pods, and one for the probe's |
 | http | (journal only) | | a request to an admin API |
 
 A Service alone would not do: LiteLLM keeps its connections, and connection tracking keeps them translated to the old pod. So the backend
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import change
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.change import Edit, Object, Ref
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import BadFault, Fault
+from ansible_collections.homelab.llm.plugins.module_utils._suspend.note import suspended_by
 
 #: The label that a stand-in carries, and a Service looks for; its value is the run.
 STAND_IN = "homelab.llm/failover-probe-stand-in"
@@ -43,10 +45,10 @@ class Step:
 
 def refs(fault: Fault, namespace: str) -> list[Ref]:
     """Return every object that a fault changes, in the order in which it does: Services lead to the stand-in before the backend goes."""
-    found = [change.service(namespace, each.service) for each in fault.backends if fault.scales]
+    found = [change.service(namespace, each.service) for each in fault.backends if fault.scales or fault.kind == "egress"]
     if fault.kind == "secret":
         found.append(change.secret(namespace, fault.secret))
-    names = [*(each.deployment for each in fault.backends if fault.kind != "secret"), *fault.restart]
+    names = [*(each.deployment for each in fault.backends if fault.kind != "secret"), *fault.restart, *fault.clients]
     return found + [change.deployment(namespace, name) for name in names]
 
 
@@ -66,13 +68,15 @@ def _steps(fault: Fault, run: str, objects: Mapping[Ref, Object]) -> Iterator[St
         elif fault.kind == "secret":
             path = ("spec", "template", "metadata", "annotations", RESTART)
             yield Step(ref, (Edit(path, change.value_at(found, path), run),))
-        else:
+        elif ref.name not in fault.clients:
             yield Step(ref, ())
 
 
 def _scaled(ref: Ref, found: Object) -> Edit:
     replicas = change.value_at(found, ("spec", "replicas"))
     if not replicas:
+        if note := suspended_by(found):
+            raise BadFault(f"{ref} has 0 replicas already: it is {note}. Resume it first, with homelab.llm.backend_suspend")
         raise BadFault(f"{ref} has 0 replicas already: nothing is there to fail. Scale it up first")
     return Edit(("spec", "replicas"), replicas, 0)
 

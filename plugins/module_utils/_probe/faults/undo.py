@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
@@ -23,6 +23,7 @@ _ORDER = ("Secret", "Deployment", "Service")
 #: Kinds that can be broken, by how to list them.
 _LISTED = (("v1", "secrets", "Secret"), ("apps/v1", "deployments", "Deployment"), ("v1", "services", "Service"))
 PAUSE = 0.5
+_PODS = "homelab.llm/run=failover-probe"
 
 #: Sends the request that an admin API undoes a fault with; raises ApiError.
 Call = Callable[[Mapping[str, Any]], None]
@@ -54,14 +55,20 @@ def broken_in(resources: Resources, namespace: str) -> list[Ref]:
 
 
 def clear(resources: Resources, refs: Iterable[Ref], call: Call, say: Callable[[str], None], *, force: bool = False) -> Undone:
-    """Undo what earlier runs left on these objects. Raises Held, NotRestored, ApiError."""
+    """Undo what earlier runs left on these objects. Raises Held when another probe is at work on some of them, NotRestored, ApiError."""
     left = _journals(resources, refs)
-    if left and not force:
-        _refuse_the_living(resources, left, say)
+    held = {} if force else _living(resources, left, say)
+    left = {ref: journal for ref, journal in left.items() if ref not in held}
     undone = Undone()
     for ref, journal in left.items():
         say(f"undoing what an earlier run left on {ref}: {journal.described()}")
     undo(resources, left, call, 60.0, undone)
+    for ref, journal in held.items():
+        also = f" ({', '.join(undone.what)}, left by another one, was restored)" if undone.what else ""
+        raise Held(
+            f"{ref} is broken right now by another probe: {journal.described()}{also}. Wait for its end, or stop it; "
+            "state: restored with force: true undoes it while it runs"
+        )
     return undone
 
 
@@ -71,6 +78,16 @@ def _journals(resources: Resources, refs: Iterable[Ref]) -> dict[Ref, Journal]:
         if (each := resources.get(ref.manifest)) and (journal := _read(each)):
             found[ref] = journal
     return found
+
+
+def sweep(resources: Resources, namespaces: Iterable[str]) -> None:
+    """Remove the pods of probes that were killed: they would go on asking until their time is over. Whoever may not, need not."""
+    for namespace in namespaces:
+        with contextlib.suppress(ApiError):
+            for each in resources.list_of("v1", "pods", namespace, _PODS):
+                holder = journals.holder_of((each["metadata"].get("annotations") or {}).get(journals.HOLDER, ""))
+                if holder and holder.is_known_dead:
+                    resources.delete(Ref("v1", "Pod", namespace, each["metadata"]["name"]).manifest, grace=0)
 
 
 def is_broken(resources: Resources, ref: Ref) -> bool:
@@ -85,24 +102,24 @@ def _read(found: Object) -> Journal | None:
         raise NotRestored(str(error)) from None
 
 
-def _refuse_the_living(resources: Resources, left: Mapping[Ref, Journal], say: Callable[[str], None]) -> None:
-    """Raise Held if a holder lives: it is no dead process of this machine, and raises its number while somebody looks."""
-    now = datetime.now(UTC)
-    doubtful = {ref: one for ref, one in left.items() if not one.holder.is_known_dead and not one.has_expired(now)}
+def _living(resources: Resources, left: Mapping[Ref, Journal], say: Callable[[str], None]) -> dict[Ref, Journal]:
+    """Return those whose holder lives: it is no dead process of this machine, and raises its number while somebody looks.
+
+    When a journal was to expire says nothing of that: the two machines' clocks may differ.
+    """
+    doubtful = {ref: one for ref, one in left.items() if not one.holder.is_known_dead}
     if not doubtful:
-        return
+        return {}
     first = next(iter(doubtful))
     say(f"{first} is broken by {doubtful[first].described()}; looking for {journals.LEASE:.0f} s whether that is alive")
     before = {ref: _alive(resources, ref) for ref in doubtful}
     until = time.monotonic() + journals.LEASE
-    while time.monotonic() < until:
+    # One number that rises speaks for all that the same run has broken.
+    living: set[str] = set()
+    while time.monotonic() < until and any(each.run not in living for each in doubtful.values()):
         time.sleep(PAUSE)
-        for ref, journal in doubtful.items():
-            if _alive(resources, ref) != before[ref]:
-                raise Held(
-                    f"{ref} is broken right now by another probe: {journal.described()}. Wait for its end, or stop it; "
-                    "state: restored with force: true undoes it while it runs"
-                )
+        living |= {each.run for ref, each in doubtful.items() if _alive(resources, ref) != before[ref]}
+    return {ref: each for ref, each in doubtful.items() if each.run in living}
 
 
 def _alive(resources: Resources, ref: Ref) -> str:
@@ -138,24 +155,28 @@ def _undo_one(resources: Resources, ref: Ref, journal: Journal, call: Call, undo
         raise NotRestored("it is gone, somebody deleted it")
     now = _read(found)
     if now is None or now.run != journal.run:
-        undone.notes.append(f"{ref} was restored by somebody else")
+        undone.notes.append(f"{ref} was restored already")
         return
-    secrets = _secrets(resources, ref, journal)
+    secrets = _secrets(resources, ref, journal, found)
     if journal.call:
         call(journal.call)
     _disguise(resources, ref, journal)
-    theirs = [".".join(edit.path) for edit in journal.edits if value_at(found, edit.path) != edit.during]
+    touched = {".".join(edit.path) for edit in journal.edits if value_at(found, edit.path) != edit.during}
+    # An earlier undoing may have come as far as this.
+    theirs = sorted(touched & set(journals.not_as_before(found, journal, secrets)))
     resources.merge_patch(ref.manifest, journals.undoing(found, journal, secrets))
     after = resources.get(ref.manifest) or {}
     wrong = [name for name in journals.not_as_before(after, journal, secrets) if name not in theirs]
-    if wrong:
-        raise NotRestored(f"it was restored and is still not as before: {', '.join(wrong)}")
+    if wrong or (journals.journal_of(after) is None) == bool(journal.made):
+        raise NotRestored(f"it was restored and is still not as before: {', '.join(wrong) or journals.JOURNAL}")
+    for version, kind, name in journal.made:
+        resources.delete(Ref(version, kind, ref.namespace, name).manifest)
+    if journal.made:
+        resources.merge_patch(ref.manifest, journals.forgetting(resources.get(ref.manifest) or after))
+    undone.what.append(str(ref))
     undone.notes += [f"{ref}: {name} was changed by somebody during the fault and left as it is" for name in theirs]
     if journal.rest and journals.rest_of(after, journal.edits) != journal.rest:
         undone.notes.append(f"{ref}: something else in its spec was changed by somebody during the fault and left as it is")
-    undone.what.append(str(ref))
-    for version, kind, name in journal.made:
-        resources.delete(Ref(version, kind, ref.namespace, name).manifest)
 
 
 def _disguise(resources: Resources, ref: Ref, journal: Journal) -> None:
@@ -170,11 +191,14 @@ def _disguise(resources: Resources, ref: Ref, journal: Journal) -> None:
             resources.merge_patch(Ref(version, kind, ref.namespace, name).manifest, {"metadata": {"labels": dict.fromkeys(labels)}})
 
 
-def _secrets(resources: Resources, ref: Ref, journal: Journal) -> dict[str, str]:
+def _secrets(resources: Resources, ref: Ref, journal: Journal, found: Object) -> dict[str, str]:
     if not journal.backup:
         return {}
     backup = resources.get(Ref("v1", "Secret", ref.namespace, journal.backup).manifest)
     if backup is None:
+        spoilt = [edit for edit in journal.edits if edit.in_backup and value_at(found, edit.path) == edit.during]
+        if not spoilt:  # an earlier undoing was ended after it had deleted the backup
+            return {edit.path[-1]: str(value_at(found, edit.path)) for edit in journal.edits if edit.in_backup}
         raise NotRestored(f"its backup, the Secret {journal.backup}, is gone: write the right value again")
     return dict(backup.get("data") or {})
 

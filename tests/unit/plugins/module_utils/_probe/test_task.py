@@ -78,3 +78,28 @@ def test_models_and_fallbacks_that_are_not_served_are_named() -> None:
 def test_what_is_wrong_is_said_before_anything_is_done(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadTask, match=message):
         task(**change)
+
+
+def test_a_model_may_have_several_loads() -> None:
+    chain = ["vllm-qwen", "ollama-qwen"]
+    chat, documents = ({"model": "vllm-qwen", "chain": chain, "stream": "both", "name": name} for name in ("chat", "documents"))
+    made = task(models=[chat, {**documents, "prompt_tokens": 8200}])
+    assert [load.name for load in made.plan(ca_file=None, verify=True).loads] == ["chat", "documents"]
+    assert len(made.expectation(TOLD).chains) == 1
+
+
+def test_a_load_with_an_address_of_its_own_goes_there_without_a_key() -> None:
+    through = {"model": "vllm-qwen", "chain": ["vllm-qwen"], "stream": "both"}
+    straight = {"model": "Qwen", "name": "straight", "url": "http://vllm-api:8000/v1", "stream": "both"}
+    made = task(models=[through, straight], key_secret={"name": "litellm", "key": "KEY"})
+    assert [(load.url, bool(load.key_env)) for load in made.plan(ca_file=None, verify=True).loads] == [
+        ("http://litellm:4000/v1", True),
+        ("http://vllm-api:8000/v1", False),
+    ]
+    assert made.expectation(TOLD).direct_loads == {"straight"}
+
+
+def test_the_same_model_has_one_chain() -> None:
+    loads = [{"model": "vllm-qwen", "name": name, "chain": ["vllm-qwen", name], "stream": "both"} for name in ("ollama-qwen", "gpt")]
+    with pytest.raises(BadTask, match="one chain for each model asked"):
+        task(models=loads)

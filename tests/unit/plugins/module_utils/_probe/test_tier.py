@@ -61,3 +61,14 @@ def test_one_server_may_be_written_in_several_ways(one: str, other: str):
 
 def test_two_ports_are_two_servers():
     assert server_of("http://host:8000/v1") != server_of("http://host:8001/v1")
+
+
+@pytest.mark.parametrize(("stream", "problem"), [(True, ""), (False, "wrong_model")])
+def test_a_stream_may_keep_the_name_of_a_tier_that_began_it_and_failed(stream: bool, problem: str):
+    request = dataclasses.replace(answer(1, OPENAI, 0.0, 0.1, stream), model="ollama-qwen")
+    assert served_by(request, [VLLM, OLLAMA, OPENAI]).problem == problem
+
+
+def test_a_stream_may_not_have_the_name_of_a_tier_that_comes_later():
+    request = dataclasses.replace(answer(1, OLLAMA, 0.0, 0.1, stream=True), model="openai-gpt4o")
+    assert served_by(request, [VLLM, OLLAMA, OPENAI]).problem == "wrong_model"

@@ -20,10 +20,9 @@ from typing import Any
 import pytest
 from running_simulator import VLLM_MODEL, Running
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe import record, worker
+from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, load, record
 
 KEY = "sk-a-key-that-nobody-may-see-4711"
-PROGRAM = Path(worker.__file__)
 
 
 def spec_of(simulator: Running, **changes: Any) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def spec_of(simulator: Running, **changes: Any) -> dict[str, Any]:
 
 def start(spec: Any, **environ: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-I", str(PROGRAM)],
+        [sys.executable, "-I", "-c", load.program()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -159,14 +158,14 @@ def test_its_own_error_is_within_ten_milliseconds_at_fifty_requests_a_second(sim
 
 
 def test_a_prompt_has_about_as_many_tokens_as_asked_for(simulator: Running):
-    load = worker.Load(spec_of(simulator, prompt_tokens=8000, key_env="")["loads"][0], {}, None)
-    body = json.loads(load.request(0, stream=False).partition(b"\r\n\r\n")[2])
+    one = asking.Load(spec_of(simulator, prompt_tokens=8000, key_env="")["loads"][0], {}, None)
+    body = json.loads(one.request(0, stream=False).partition(b"\r\n\r\n")[2])
     assert len(body["messages"][0]["content"].split()) == pytest.approx(8000, abs=2)
 
 
 def test_no_two_prompts_are_alike_so_that_no_cache_can_answer(simulator: Running):
-    load = worker.Load(spec_of(simulator, key_env="")["loads"][0], {}, None)
-    assert load.request(0, stream=False) != load.request(0, stream=False)
+    one = asking.Load(spec_of(simulator, key_env="")["loads"][0], {}, None)
+    assert one.request(0, stream=False) != one.request(0, stream=False)
 
 
 def test_trusts_the_given_ca_only(tmp_path: Path):
@@ -258,7 +257,9 @@ def test_answers_a_ping_with_its_clock(simulator: Running):
 def test_takes_its_spec_from_the_environment_without_needing_an_input(simulator: Running):
     spec = json.dumps(spec_of(simulator, seconds=0.2))
     environ = {**os.environ, "PROBE_KEY": KEY, "FAILOVER_PROBE_SPEC": spec}
-    done = subprocess.run([sys.executable, PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", load.program()], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, check=True
+    )
     assert json.loads(done.stdout.splitlines()[-1])["why"] == "seconds"
 
 
@@ -283,5 +284,5 @@ def test_refuses_a_spec_that_cannot_be_used_before_it_sends_anything(simulator: 
 
 
 def test_needs_nothing_beside_the_standard_library():
-    imported = {line.split()[1].partition(".")[0] for line in PROGRAM.read_text().splitlines() if line.startswith(("import ", "from "))}
+    imported = {line.split()[1].partition(".")[0] for line in load.program().splitlines() if line.startswith(("import ", "from "))}
     assert imported <= set(sys.stdlib_module_names)

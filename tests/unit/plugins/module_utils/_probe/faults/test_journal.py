@@ -9,11 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import journal as journals
@@ -25,6 +25,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.journal 
     Journal,
     Unreadable,
     breaking,
+    forgetting,
     journal_of,
     myself,
     not_as_before,
@@ -65,6 +66,7 @@ def service(selector: dict[str, str]) -> dict[str, Any]:
 selectors = st.dictionaries(st.sampled_from(["app", "tier", "role", "x/y"]), st.sampled_from(["a", "b"]), min_size=1)
 
 
+@settings(deadline=None)
 @given(before=selectors, during=selectors)
 def test_what_is_broken_and_undone_is_as_it_was(before: dict[str, str], during: dict[str, str]) -> None:
     original = service(before)
@@ -77,6 +79,7 @@ def test_what_is_broken_and_undone_is_as_it_was(before: dict[str, str], during: 
     assert not_as_before(restored, one, {}) == []
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers() | st.none()), st.dictionaries(st.text(), st.integers()))
 def test_a_field_is_set_to_exactly_what_is_wanted(now: dict[str, Any], wanted: dict[str, Any]) -> None:
     present = {name: value for name, value in now.items() if value is not None}
@@ -95,7 +98,16 @@ def test_a_field_that_somebody_changed_during_the_fault_is_left_as_it_is() -> No
     one = journal(Edit(("spec", "replicas"), 2, 0))
     found = {"kind": "Deployment", "metadata": {"resourceVersion": "9", "annotations": {JOURNAL: one.text()}}, "spec": {"replicas": 5}}
     assert "spec" not in undoing(found, one, {})
-    assert not_as_before(found, one, {}) == ["spec.replicas", f"metadata.annotations.{JOURNAL}"]
+    assert not_as_before(found, one, {}) == ["spec.replicas"]
+
+
+def test_the_journal_stays_until_what_was_made_is_gone() -> None:
+    one = journal(Edit(("spec", "replicas"), 2, 0), made=(("v1", "Pod", "stand-in"),))
+    found = {"kind": "Deployment", "metadata": {"resourceVersion": "9"}, "spec": {"replicas": 2}}
+    broken = patched(found, breaking(found, one))
+    restored = patched(broken, undoing(broken, one, {}))
+    assert (restored["spec"]["replicas"], journal_of(restored)) == (2, one)
+    assert patched(restored, forgetting(restored)) == {**found, "metadata": {"resourceVersion": "9", "annotations": {}, "labels": {}}}
 
 
 def test_a_secret_value_is_in_the_backup_and_not_in_the_journal() -> None:
@@ -122,13 +134,14 @@ def test_this_process_lives_and_one_that_has_ended_is_known_to_be_dead() -> None
     assert Holder(**json.loads(ran.stdout)).is_known_dead
 
 
+def test_a_pod_names_the_process_that_made_it() -> None:
+    assert journals.holder_of(journals.note()[journals.HOLDER]) == myself()
+    for text in ("", "{}", "[]", '{"who": "me"}'):
+        assert journals.holder_of(text) is None
+
+
 def test_of_a_process_on_another_machine_nothing_is_known() -> None:
     assert not dataclasses.replace(myself(), machine="elsewhere", pid=1).is_known_dead
-
-
-def test_a_journal_expires() -> None:
-    assert not journal().has_expired(NOW + timedelta(minutes=9))
-    assert journal().has_expired(NOW + timedelta(minutes=11))
 
 
 def test_a_journal_survives_being_written() -> None:

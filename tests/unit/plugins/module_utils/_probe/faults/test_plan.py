@@ -40,6 +40,14 @@ def test_the_service_leads_to_the_stand_in_before_the_backend_goes() -> None:
     assert plan.refs(fault_of({"kind": "hang", "backends": BACKENDS}), "ml") == [SERVICE, DEPLOYMENT]
 
 
+def test_a_way_is_taken_without_changing_backend_service_or_client() -> None:
+    fault = fault_of({"kind": "egress", "backends": BACKENDS, "clients": ["litellm"]})
+    client = deployment("ml", "litellm")
+    assert plan.refs(fault, "ml") == [SERVICE, DEPLOYMENT, client]
+    steps = plan.steps(fault, "r1", {**objects(), client: {"kind": "Deployment", "spec": {"replicas": 1}}})
+    assert [(step.ref, step.edits) for step in steps] == [(DEPLOYMENT, ())], "it carries the journal"
+
+
 def test_a_secret_is_spoilt_and_its_readers_are_made_anew_afterwards() -> None:
     fault = fault_of({"kind": "secret", "secret": "keys", "key": "KEY", "restart": ["litellm"]})
     assert plan.refs(fault, "ml") == [secret("ml", "keys"), deployment("ml", "litellm")]
@@ -88,6 +96,8 @@ def test_a_stand_in_listens_where_the_service_leads_to() -> None:
         ({"kind": "hang", "backends": BACKENDS, "where": "somewhere"}, "where must be one of"),
         ({"kind": "reset", "backends": BACKENDS, "where": "after_headers"}, "before_headers or mid_stream"),
         ({"kind": "status", "backends": BACKENDS, "status": 200}, "from 300 to 599"),
+        ({"kind": "egress", "backends": BACKENDS}, "clients must name the Deployments whose pods lose their way"),
+        ({"kind": "egress", "backends": [{"deployment": "a"}], "clients": ["b"]}, "must name the Service of each"),
         ({"kind": "secret", "secret": "s"}, "which value to spoil"),
         ({"kind": "http", "backends": BACKENDS, "url": "ftp://x"}, "is no http"),
         ({"kind": "http", "backends": BACKENDS, "url": "http://u:p@x"}, "without a password"),
@@ -99,6 +109,6 @@ def test_a_wrong_fault_is_one_clear_error(given: dict[str, Any], message: str) -
         fault_of(given)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("none", "secret", "http")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("none", "secret", "egress", "http")])
 def test_every_fault_can_be_asked_for_with_its_backends_alone(kind: str) -> None:
     assert fault_of({"kind": kind, "backends": BACKENDS, "where": None}).kind == kind

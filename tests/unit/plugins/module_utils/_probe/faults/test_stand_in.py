@@ -105,7 +105,7 @@ def test_a_blackhole_lets_no_connection_come_about(start: Start) -> None:
 
 def test_the_watcher_sees_a_stand_in_as_gone_and_says_when(start: Start) -> None:
     targets = [{"name": kind, "url": f"http://127.0.0.1:{start(kind)}/v1/models"} for kind in ("hang", "refuse", "blackhole")]
-    spec = {"url": "http://127.0.0.1:1/v1", "targets": targets, "seconds": 2}
+    spec = {"url": "http://127.0.0.1:1/v1", "targets": targets, "seconds": 4}
     began = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-u", "-c", inspect.getsource(watcher), json.dumps(spec)], capture_output=True, text=True, check=True
@@ -114,6 +114,6 @@ def test_the_watcher_sees_a_stand_in_as_gone_and_says_when(start: Start) -> None
     states = {line["target"]: line for line in lines if line["kind"] == "state"}
     assert {name: state["up"] for name, state in states.items()} == {"hang": False, "refuse": False, "blackhole": False}
     assert states["hang"]["why"] == "the stand-in answers"
-    assert all(began < state["t_mono"] < began + 1 for state in states.values())
+    assert all(began < state["t_mono"] < began + 3 for state in states.values())
     (look,) = (line for line in lines if line["kind"] == "look")
     assert look["error"].startswith("cannot be reached: ConnectionRefusedError")
