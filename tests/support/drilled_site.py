@@ -167,7 +167,7 @@ def entry(name: str, group: Group, defaults: dict[str, Any]) -> dict[str, Any]:
     params["api_key"] = "os.environ/PROVIDER_KEY" if name == "guarded" else "sk-none"
     model = group.model or f"{group.backend}-model"
     if protocol == "ollama":
-        params |= {"api_base": f"http://{group.backend}:8000", "model": f"ollama_chat/{model}", "timeout": 4, "stream_timeout": 4}
+        params |= {"api_base": f"http://{group.backend}:8000", "model": f"ollama_chat/{model}", "timeout": 3, "stream_timeout": 3}
     else:
         params |= {"api_base": f"http://{group.backend}:8000/v1", "model": f"openai/{model}"}
     info: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import pytest
 from drills import Job, Site
 from playing import Ran
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 
 def on(**backend: str) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def spoil(site: Site, _place: str) -> tuple[Ran, Any, Any, list[str]]:
     before = site.state()
     fault = {"kind": "secret", "secret": "litellm", "key": "PROVIDER_KEY", "restart": ["litellm-b"]}
     # A LiteLLM that has just started is slow: this is about who answers, not how fast.
-    ran = site.drill("guarded", fault, url=site.url("litellm-b"), thresholds=[NONE_LOST])
+    durations = {"steady": 7, "fault": 4, "recovery": 4}
+    ran = site.drill("guarded", fault, url=site.url("litellm-b"), thresholds=[NONE_LOST], durations=durations)
     after = site.state()
     names = ["Secret litellm", "Secret accepted", "Deployment litellm-b"]
     return ran, {name: before[name] for name in names}, {name: after[name] for name in names}, sorted(set(after) - set(before))
