@@ -72,7 +72,8 @@ def is_lost(request: Request, phase: Phase, chain: Chain, expectation: Expectati
     """Whether a client did not get what it may expect: an answer, or, when the fault left nobody to give one, a clear error."""
     if request.answered:
         return False
-    if request.finish == "status" and request.error and chain.standing is None and phase != "steady":
+    # LiteLLM says it by a status, or by an error event when it had begun to stream.
+    if request.finish in ("status", "error") and request.error and chain.standing is None and phase != "steady":
         return False
     return not (expectation.clean_errors and request.finish == "error" and request.stream and request.chunks > 0)
 

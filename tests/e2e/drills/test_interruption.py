@@ -16,7 +16,7 @@ from api_proxy import ApiProxy
 from drills import NONE_LOST, Job, Jobs, Site, reasons, wait_for
 from playing import Playing, Ran, playing
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 JOURNAL = "homelab.llm/failover-probe"
 SHORT = {"steady": 2, "fault": 3, "recovery": 3}

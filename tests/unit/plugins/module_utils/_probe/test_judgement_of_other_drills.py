@@ -46,6 +46,12 @@ def test_a_clear_error_is_right_when_the_fault_left_nobody_to_answer():
     assert verdict_of(nobody_left()) == ("pass", "")
 
 
+def test_a_clear_error_may_come_as_an_event_of_a_stream_too():
+    drill = nobody_left()
+    drill.change(in_fault, lambda request: failure(request, "error", status=200, error="Connection closed."), most=1)
+    assert verdict_of(drill) == ("pass", "")
+
+
 def test_silence_is_not_right_even_when_nobody_is_left_to_answer():
     drill = nobody_left()
     drill.change(in_fault, lambda request: failure(request, "timeout"), most=1)
