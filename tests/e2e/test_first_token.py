@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,14 @@ CHANGES = {
         "from litellm.llms.openai.common_utils import BaseOpenAILLM; del BaseOpenAILLM.get_async_http_client",
         "get_async_http_client",
     ),
+    "another transport": (
+        "from litellm.llms.custom_httpx import aiohttp_transport; del aiohttp_transport.LiteLLMAiohttpTransport",
+        "LiteLLMAiohttpTransport is gone",
+    ),
+    "a transport that is not used": (
+        "import litellm; litellm.disable_aiohttp_transport = True",
+        "it does not ask ollama_chat/ models through LiteLLMAiohttpTransport",
+    ),
     "another error for a hang": (
         "import litellm\nlitellm.Timeout = type('Timeout', (Exception,), {})",
         "a backend that hangs is a Timeout to it and no Timeout",
@@ -49,6 +58,11 @@ VLLM = {
     "model_name": "vllm-qwen",
     "litellm_params": {"model": "openai/m", "api_base": "http://vllm:8000/v1", "api_key": "sk-none", "timeout": 600},
     "model_info": {"first_token_timeout": 3, "gap_timeout": 4},
+}
+OLLAMA = {
+    "model_name": "ollama-qwen",
+    "litellm_params": {"model": "ollama_chat/m", "api_base": "http://ollama:11434", "timeout": 120},
+    "model_info": {"connect_timeout": 1},
 }
 #: What a config may ask for and would not get: the part of the entry that is changed, and the reason.
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -66,7 +80,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
 def config_with(part: str = "model_info", **values: Any) -> dict[str, Any]:
     entry = copy.deepcopy(VLLM)
     entry[part] |= values
-    return {"model_list": [entry], "general_settings": {"cancel_on_disconnect": True}}
+    return {"model_list": [entry, OLLAMA], "general_settings": {"cancel_on_disconnect": True}}
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +148,9 @@ def test_models_that_it_can_hold_for_are_bounded_and_others_are_not(running: Pla
     (pod,) = site.pods(core)
     log = core.read_namespaced_pod_log(pod.metadata.name, site.namespace)
     assert "first_token: vllm-qwen has 3 s for its first token, 4 s between tokens" in log
+    assert entry_of(config, "ollama-qwen")["model_info"]["connect_timeout"] == 1
+    assert entry_of(config, "cloud-kimi")["model_info"]["connect_timeout"] == 3, "it is asked through the Internet"
+    assert re.search(r"first_token: [^\n]*ollama-qwen[^\n]* have 1 s to connect", log)
 
 
 @pytest.mark.usefixtures("running")

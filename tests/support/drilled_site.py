@@ -175,9 +175,10 @@ def entry(name: str, group: Group, defaults: dict[str, Any]) -> dict[str, Any]:
         beneath = defaults["litellm_failover_defaults"]
         params |= {**beneath["litellm_params"], "cooldown_time": COOLDOWN}
         info |= beneath["model_info"]
+    info["connect_timeout"] = defaults["litellm_connect_timeout"]
     if group.fallbacks and protocol != "ollama":
         params |= dict.fromkeys(("timeout", "stream_timeout"), defaults["litellm_answer_timeout"])
-        bounds = {"first_token_timeout": "", "gap_timeout": "gap_", "connect_timeout": "connect_"}
+        bounds = {"first_token_timeout": "", "gap_timeout": "gap_"}
         info |= {each: defaults[f"litellm_first_token_{part}timeout"] for each, part in bounds.items()}
     return {"model_name": name, "litellm_params": params, "model_info": info}
 

@@ -21,18 +21,21 @@ _BOUNDS = ("first_token_timeout", "gap_timeout", "connect_timeout")
 def find_problems(entry: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the bounds of an entry, so wrong that LiteLLM would not start with `data`."""
     info = entry.get("model_info") or {}
-    if info.get("first_token_timeout") is None or not watches(data):
+    if not watches(data):
         return
-    first, params = info["first_token_timeout"], entry["litellm_params"]
-    if _is_seconds(first) and first == 0:
-        return
-    wrong = [name for name in _BOUNDS if info.get(name) is not None and not _is_seconds(info[name])]
+    first, params = info.get("first_token_timeout"), entry["litellm_params"]
+    unwatched = first is None or (_is_seconds(first) and first == 0)
+    # Connecting is bounded without the others too.
+    names = _BOUNDS[2:] if unwatched else _BOUNDS
+    wrong = [name for name in names if info.get(name) is not None and not _is_seconds(info[name])]
     if wrong:
         yield from (f"has model_info.{name} {info[name]!r}: write a number of seconds, 0 or more" for name in wrong)
         return
-    for name in _BOUNDS[1:]:
-        if info.get(name) == 0:
+    for name in names:
+        if name != "first_token_timeout" and info.get(name) == 0:
             yield f"has model_info.{name} 0: write more than 0 seconds, or leave it out for the default"
+    if first is None or first == 0:
+        return
     if provider_of(params) != WATCHABLE and ("custom_llm_provider" in params or "/" in params["model"]):
         yield (
             f"has model_info.first_token_timeout, which has no effect on '{params['model']}': only {WATCHABLE}/ models can be watched. If "

@@ -17,6 +17,7 @@ are joined into one answer.
     deployment  which deployment the request at hand is for
     exchange    one request to a watched deployment, and its response
     transport   the httpx transport, and what its failures are to LiteLLM
+    connecting  the bound on connecting, which holds for deployments that are not watched too
     declared    what the config says, and what of it cannot be done
     self_check  whether LiteLLM still works as this package needs it to
     loaded      putting it all into LiteLLM, or saying why not

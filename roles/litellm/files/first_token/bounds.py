@@ -42,6 +42,15 @@ def bounds_of(model_info: object) -> Bounds | None:
     return Bounds(first, _positive(model_info, GAP, DEFAULT.gap), min(first, _positive(model_info, CONNECT, DEFAULT.connect)))
 
 
+def connecting_of(model_info: object) -> float | None:
+    """Return the seconds a deployment has to connect, watched or not; None where nothing bounds it; raises BoundsError."""
+    bounds = bounds_of(model_info)
+    if bounds is not None:
+        return bounds.connect
+    told = isinstance(model_info, Mapping) and model_info.get(CONNECT) is not None
+    return _positive(model_info, CONNECT, DEFAULT.connect) if told and isinstance(model_info, Mapping) else None
+
+
 def _positive(model_info: Mapping[str, object], name: str, default: float) -> float:
     if model_info.get(name) is None:
         return default

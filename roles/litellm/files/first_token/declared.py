@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from first_token.bounds import Bounds, BoundsError, bounds_of
+from first_token.bounds import Bounds, BoundsError, bounds_of, connecting_of
 
 #: Says which provider LiteLLM calls for `litellm_params`.
 ProviderOf = Callable[[Mapping[str, Any]], str]
@@ -19,6 +19,7 @@ def find_problems(config: Mapping[str, Any], provider_of: ProviderOf) -> Iterato
     """Yield what the config asks for and would not get, a sentence each. They are reasons not to start."""
     for name, params, model_info in _entries(config):
         try:
+            connecting_of(model_info)
             bounds = bounds_of(model_info)
         except BoundsError as error:
             yield f"{name}: {error}"
@@ -38,6 +39,12 @@ def watched(config: Mapping[str, Any]) -> dict[str, Bounds]:
     """Return the bounds of each watched model group. The config must have no problems."""
     found = {name: bounds_of(model_info) for name, _params, model_info in _entries(config)}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
+def connecting(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return the seconds to connect of each model group that is not watched. The config must have no problems."""
+    found = {name: connecting_of(model_info) for name, _params, model_info in _entries(config) if bounds_of(model_info) is None}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
 def _problems_of(params: Mapping[str, Any], bounds: Bounds, provider: str) -> Iterator[str]:

@@ -25,3 +25,5 @@ class Deployment:
 
 #: None while the deployment that is called is not watched.
 called: ContextVar[Deployment | None] = ContextVar("first_token_deployment", default=None)
+#: Seconds that the deployment which is called has to connect, watched or not; None where nothing bounds it.
+connecting: ContextVar[float | None] = ContextVar("first_token_connecting", default=None)

@@ -14,8 +14,9 @@ from litellm.integrations.custom_logger import CustomLogger
 from litellm.llms.openai.common_utils import BaseOpenAILLM
 
 from first_token import declared, self_check
-from first_token.bounds import BoundsError, bounds_of
-from first_token.deployment import Deployment, called
+from first_token.bounds import BoundsError, bounds_of, connecting_of
+from first_token.connecting import Connecting
+from first_token.deployment import Deployment, called, connecting
 from first_token.transport import FirstTokenTransport
 
 WRITTEN_FOR = "1.106.2"
@@ -43,6 +44,7 @@ class FirstToken(CustomLogger):
         # A semantic cache asks for an embedding between this and the request: that shall not take the bounds away.
         if call_type in _CHATS:
             called.set(self._deployment(kwargs))
+            connecting.set(_connecting(kwargs.get("model_info")))
         return None
 
     def _deployment(self, kwargs: Mapping[str, Any]) -> Deployment | None:
@@ -74,18 +76,24 @@ def load(config: Mapping[str, Any]) -> FirstToken:
         raise NotStartedError("first_token: the config asks for what cannot be done\n" + "\n".join(f"- {problem}" for problem in problems))
     if getattr(litellm, "aclient_session", _MISSING) is not None:
         raise _unfit("litellm.aclient_session is gone, or somebody else uses it")
+    bound = declared.connecting(config)
     transport, callback = FirstTokenTransport(_own_client, _broken, _log), FirstToken()
+    connector = Connecting(_transport_of_others()) if bound else None
     litellm.aclient_session = httpx.AsyncClient(transport=transport, follow_redirects=True)
     try:
-        self_check.check(transport, callback)
+        self_check.check(transport, connector, callback)
         _own_client()
     except Exception as error:
         litellm.aclient_session = None
+        if connector is not None:
+            connector.remove()
         raise _unfit(str(error)) from error
     for warning in declared.find_warnings(config):
         _log.warning("first_token: %s", warning)
     for name, bounds in declared.watched(config).items():
         _log.info("first_token: %s has %g s for its first token, %g s between tokens", name, bounds.first_token, bounds.gap)
+    for seconds in sorted(set(bound.values())):
+        _log.info("first_token: %s have %g s to connect", ", ".join(name for name, told in bound.items() if told == seconds), seconds)
     return callback
 
 
@@ -99,6 +107,24 @@ def _unfit(what: str) -> NotStartedError:
         "take first_token.entry.callback out of litellm_settings.callbacks (role homelab.llm.litellm: litellm_first_token_timeout: 0) "
         "and give each deployment a timeout that bounds its whole answer."
     )
+
+
+def _connecting(model_info: object) -> float | None:
+    try:
+        return connecting_of(model_info)
+    except BoundsError:
+        # Told already: see FirstToken.
+        return None
+
+
+def _transport_of_others() -> type[httpx.AsyncBaseTransport]:
+    """Return the transport that LiteLLM asks all providers through that have no library of their own."""
+    try:
+        from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
+    except ImportError as error:
+        raise _unfit("litellm.llms.custom_httpx.aiohttp_transport.LiteLLMAiohttpTransport is gone") from error
+    transport: type[httpx.AsyncBaseTransport] = LiteLLMAiohttpTransport
+    return transport
 
 
 def _version() -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 from first_token.bounds import CONNECT, FIRST_TOKEN, GAP
+from first_token.connecting import Connecting
 from first_token.transport import FirstTokenTransport
 
 #: Seconds. LiteLLM loads much of itself at its first call.
@@ -25,6 +27,8 @@ _PATIENCE = 60
 _NAME = "first-token-self-check"
 #: Where nobody listens: a LiteLLM that does not ask through the transport is refused at once.
 _NOBODY = "http://127.0.0.1:9/v1"
+_SOON = 0.2
+_BOUNDS = {FIRST_TOKEN: _SOON, GAP: _SOON, CONNECT: _SOON}
 
 
 class ChangedError(Exception):
@@ -46,13 +50,13 @@ class _Backend(httpx.AsyncByteStream):
         yield b"data: [DONE]\n\n"
 
 
-def check(transport: FirstTokenTransport, callback: CustomLogger) -> None:
-    """Raise ChangedError unless LiteLLM keeps its promises."""
+def check(transport: FirstTokenTransport, connector: Connecting | None, callback: CustomLogger) -> None:
+    """Raise ChangedError unless LiteLLM keeps its promises; `connector` is None where nothing but watched deployments is bounded."""
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            asyncio.run(_check(transport))
+            asyncio.run(_check(transport, connector))
         except BaseException as failure:
             failures.append(failure)
 
@@ -65,10 +69,13 @@ def check(transport: FirstTokenTransport, callback: CustomLogger) -> None:
         raise failures[0]
 
 
-async def _check(transport: FirstTokenTransport) -> None:
-    for promise in (_asks_through_the_transport, _fails_over_after_a_hang, _fails_over_after_an_end):
+async def _check(transport: FirstTokenTransport, connector: Connecting | None) -> None:
+    promises = [partial(each, transport) for each in (_asks_through_the_transport, _fails_over_after_a_hang, _fails_over_after_an_end)]
+    if connector is not None:
+        promises.append(partial(_bounds_connecting, connector))
+    for promise in promises:
         try:
-            await asyncio.wait_for(promise(transport), _PATIENCE)
+            await asyncio.wait_for(promise(), _PATIENCE)
         except ChangedError:
             raise
         except Exception as error:
@@ -114,6 +121,30 @@ async def _fails_over_after_an_end(transport: FirstTokenTransport) -> None:
         await _must_raise(litellm.InternalServerError, "a stream that ends before its first token", _ask)
 
 
+async def _bounds_connecting(connector: Connecting) -> None:
+    seen: list[object] = []
+
+    async def nobody(_transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"]["connect"])
+        raise httpx.ConnectTimeout("no connection", request=request)
+
+    async def ask() -> litellm.ModelResponse:
+        return await _ask("ollama_chat", {CONNECT: _SOON})
+
+    with connector.talking_to(nobody):
+        try:
+            await _must_raise(litellm.Timeout, "a backend that nobody can connect to", ask)
+        except ChangedError as error:
+            if seen:
+                raise
+            raise ChangedError(
+                "it does not ask ollama_chat/ models through LiteLLMAiohttpTransport, so that connecting cannot be bounded (role "
+                "homelab.llm.litellm: litellm_connect_timeout and litellm_connect_timeout_internet: 0)"
+            ) from error
+    if seen != [_SOON]:
+        raise ChangedError("it does not tell its transport in `extensions` how long connecting may take, or tells it in another task")
+
+
 async def _must_raise(expected: type[Exception], what: str, ask: Callable[[], Awaitable[object]]) -> None:
     try:
         await ask()
@@ -126,14 +157,14 @@ async def _must_raise(expected: type[Exception], what: str, ask: Callable[[], Aw
     raise ChangedError(f"{what} is no failure to it")
 
 
-async def _ask() -> litellm.ModelResponse:
+async def _ask(provider: str = "openai", bounds: Mapping[str, float] = _BOUNDS) -> litellm.ModelResponse:
     # What the router passes on of a deployment.
     return await litellm.acompletion(
-        model=f"openai/{_NAME}",
+        model=f"{provider}/{_NAME}",
         api_base=_NOBODY,
         api_key="none",
         messages=[{"role": "user", "content": "one two"}],
-        model_info={"id": _NAME, FIRST_TOKEN: 0.2, GAP: 0.2, CONNECT: 0.2},
+        model_info={"id": _NAME, **bounds},
         timeout=_PATIENCE,
         max_retries=0,
         num_retries=0,

@@ -97,3 +97,9 @@ def test_refuses_what_the_package_refuses_at_the_start_and_nothing_else(info, pa
     given_entry = {"model_name": "m", "litellm_params": params, "model_info": info}
     at_the_start = list(declared.find_problems({"model_list": [given_entry]}, lambda params: params["model"].partition("/")[0]))
     assert bool(list(find_problems(given_entry, LOADED))) == bool(at_the_start)
+
+
+def test_connecting_is_bounded_for_any_provider_and_a_wrong_bound_is_refused():
+    assert problems({"connect_timeout": 1}, model="ollama_chat/x", timeout=120) == []
+    (said,) = problems({"connect_timeout": 0}, model="ollama_chat/x")
+    assert "has model_info.connect_timeout 0" in said

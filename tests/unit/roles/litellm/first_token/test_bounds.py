@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from first_token.bounds import Bounds, BoundsError, bounds_of
+from first_token.bounds import Bounds, BoundsError, bounds_of, connecting_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,25 @@ def test_what_is_no_number_of_seconds_is_refused_by_name(name, value):
 def test_no_time_at_all_is_refused(name):
     with pytest.raises(BoundsError, match=rf"model_info\.{name} must be more than 0"):
         bounds_of({"first_token_timeout": 3, name: 0})
+
+
+def test_connecting_can_be_bounded_without_the_rest():
+    assert bounds_of({"connect_timeout": 2}) is None
+    assert connecting_of({"connect_timeout": 2}) == 2
+    assert connecting_of({"first_token_timeout": 0, "connect_timeout": 2}) == 2
+
+
+@pytest.mark.parametrize("model_info", [None, {}, {"id": "x"}, {"connect_timeout": None}])
+def test_connecting_is_not_bounded_unless_it_is_asked_for(model_info):
+    assert connecting_of(model_info) is None
+
+
+def test_connecting_of_a_watched_deployment_is():
+    assert connecting_of({"first_token_timeout": 3}) == 1
+    assert connecting_of({"first_token_timeout": 0.5, "connect_timeout": 2}) == 0.5
+
+
+@pytest.mark.parametrize("value", ["3", -1, True, 0])
+def test_a_wrong_bound_on_connecting_is_refused_without_the_rest_too(value):
+    with pytest.raises(BoundsError, match=r"model_info\.connect_timeout must be"):
+        connecting_of({"connect_timeout": value})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from first_token.bounds import Bounds
-from first_token.declared import find_problems, find_warnings, watched
+from first_token.declared import connecting, find_problems, find_warnings, watched
 
 
 def config(model="openai/qwen", model_info=None, **params):
@@ -39,6 +39,17 @@ def test_a_bounded_openai_model_is_fine():
 def test_an_unbounded_model_may_be_of_any_provider():
     assert problems("ollama_chat/qwen", timeout=3) == []
     assert watched(config("ollama_chat/qwen")) == {}
+
+
+def test_connecting_can_be_bounded_for_any_provider():
+    assert problems("ollama_chat/qwen", {"connect_timeout": 1}) == []
+    assert connecting(config("ollama_chat/qwen", {"connect_timeout": 1})) == {"vllm-qwen": 1}
+    assert connecting(config(model_info=BOUND)) == {}, "a watched one has its own"
+
+
+def test_a_wrong_bound_on_connecting_is_a_problem():
+    (problem,) = problems("ollama_chat/qwen", {"connect_timeout": 0})
+    assert problem.startswith("vllm-qwen: model_info.connect_timeout must be more than 0 seconds")
 
 
 @pytest.mark.parametrize("model", ["ollama_chat/qwen", "hosted_vllm/qwen", "azure/gpt"])
