@@ -40,6 +40,8 @@ class Group:
     backend: str
     fallbacks: tuple[str, ...] = ()
     model: str = ""
+    #: Seconds that a whole answer by Ollama's protocol may take.
+    timeout: float = 3
 
 
 GROUPS = {
@@ -49,6 +51,9 @@ GROUPS = {
     "first": Group("first", ("second", "third")),
     "second": Group("second"),
     "third": Group("third"),
+    # As a CPU that may read for long: no bound on its answer that would pass for one on connecting.
+    "long": Group("first", ("patient", "third")),
+    "patient": Group("second", timeout=60),
     "upper": Group("first", ("lower",)),
     "lower": Group("second"),
     # Two models of one cloud, then the machine at home.
@@ -167,7 +172,8 @@ def entry(name: str, group: Group, defaults: dict[str, Any]) -> dict[str, Any]:
     params["api_key"] = "os.environ/PROVIDER_KEY" if name == "guarded" else "sk-none"
     model = group.model or f"{group.backend}-model"
     if protocol == "ollama":
-        params |= {"api_base": f"http://{group.backend}:8000", "model": f"ollama_chat/{model}", "timeout": 3, "stream_timeout": 3}
+        params |= {"api_base": f"http://{group.backend}:8000", "model": f"ollama_chat/{model}", "timeout": group.timeout}
+        params["stream_timeout"] = group.timeout
     else:
         params |= {"api_base": f"http://{group.backend}:8000/v1", "model": f"openai/{model}"}
     info: dict[str, Any] = {}

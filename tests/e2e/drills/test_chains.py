@@ -60,6 +60,7 @@ def in_cloud(model: str, **changes: Any) -> Job:
 
 
 THIRD = drilled("pair", "first", {"kind": "refuse", "backends": BOTH}, chain=["first", "second", "third"], down=["first", "second"])
+GONE = drilled("pair", "long", {"kind": "scale", "backends": BOTH}, chain=["long", "patient", "third"], down=["long", "patient"], rate=8)
 NOBODY = drilled("pair", "upper", {"kind": "refuse", "backends": BOTH}, chain=["upper", "lower"], down=["upper", "lower"])
 SECOND_CLOUD = in_cloud("kimi-k2.5", down=["kimi"])
 LOCAL = in_cloud("", down=["kimi", "minimax"])
@@ -74,6 +75,15 @@ def test_with_both_local_tiers_down_the_third_answers_and_nobody_else(outcome: D
     assert outcome.ran.result.get("verdict") == "pass", outcome.ran.output
     assert outcome.by_phase["fault"].get("third", 0) >= 5
     assert "third" not in outcome.by_phase["steady"]
+    assert outcome.after == outcome.before
+
+
+@pytest.mark.parametrize("job", [GONE])
+def test_services_without_pods_let_no_client_wait_longer_than_connecting_may_take(outcome: Done, job: Job) -> None:
+    """They refuse six connections and then one a second; the others wait, and a minute at the second where nothing bounds connecting."""
+    del job
+    assert outcome.ran.result.get("verdict") == "pass", outcome.ran.output
+    assert outcome.by_phase["fault"].get("third", 0) >= 10
     assert outcome.after == outcome.before
 
 
