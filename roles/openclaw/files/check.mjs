@@ -1,8 +1,10 @@
 // Runs once in a pod of its own, before anything is applied, and prints as JSON what would not work and what was seen.
 // Asks OpenClaw whether it takes the config, LiteLLM whether it takes its key and has the fallbacks, and Anthropic whether it takes the
 // token and knows the primary. Keys come in the environment and go only where they belong.
-// The argument is a JSON object: config (text), key_from, litellm (its models among the fallbacks), anthropic (model), token_env, secret.
+// The argument is a JSON object: config (text), litellm (its models in the chain), anthropic (the primary, if it is one), aliases (as the pod
+// will have them), secret and key_from (for people).
 import { spawnSync } from 'node:child_process';
+import { lookup } from 'node:dns';
 import { writeFileSync } from 'node:fs';
 import { request as http } from 'node:http';
 import { request as https } from 'node:https';
@@ -16,14 +18,23 @@ const problems = [], lines = [];
 const hidden = (text) => ['LITELLM_API_KEY', 'ANTHROPIC_OAUTH_TOKEN'].map((name) => process.env[name])
   .filter((value) => value?.length >= 8).reduce((before, value) => before.replaceAll(value, '********'), String(text));
 
+// As the gateway's pod will, which this one is not.
+const aliases = new Map(ask.aliases.flatMap(({ ip, hostnames }) => hostnames.map((name) => [name, ip])));
+const resolve = (name, options, done) => {
+  const address = aliases.get(name);
+  if (!address) return lookup(name, options, done);
+  const family = address.includes(':') ? 6 : 4;
+  return options.all ? done(null, [{ address, family }]) : done(null, address, family);
+};
+
 /** Resolves to {status, text}; status 0 and the reason when no answer came. */
-const get = (url, headers) => new Promise((resolve) => {
+const get = (url, headers) => new Promise((settle) => {
   const trusted = process.env.EXTRA_CA ? { ca: [...rootCertificates, process.env.EXTRA_CA] } : {};
-  const failed = (error) => resolve({ status: 0, text: error.code ? `${error.code} ${error.message}` : error.message });
+  const failed = (error) => settle({ status: 0, text: error.code ? `${error.code} ${error.message}` : error.message });
   try {
-    const sent = (url.startsWith('https:') ? https : http)(url, { headers, timeout: 10_000, ...trusted }, (answer) => {
+    const sent = (url.startsWith('https:') ? https : http)(url, { headers, timeout: 10_000, lookup: resolve, ...trusted }, (answer) => {
       let text = '';
-      answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('end', () => resolve({ status: answer.statusCode, text })).on('error', failed);
+      answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('end', () => settle({ status: answer.statusCode, text })).on('error', failed);
     });
     sent.on('timeout', () => sent.destroy(new Error('no answer in 10 s'))).on('error', failed).end();
   } catch (error) { failed(error); }

@@ -4,7 +4,7 @@
 /** Connect with the gateway's token. Resolves to a client, rejects with what the gateway says. */
 export const connect = (token, seconds = 10) => new Promise((resolve, reject) => {
   const socket = new WebSocket('ws://127.0.0.1:18789/');
-  const waiting = new Map();
+  const waiting = new Map(), listeners = new Set();
   let closed = '';
   const end = (why) => {
     closed ||= why;
@@ -40,15 +40,29 @@ export const connect = (token, seconds = 10) => new Promise((resolve, reject) =>
         auth: { token },
       });
       clearTimeout(timer);
-      if (ok) resolve({ call, close: () => socket.close() }); else end(error?.message ?? 'the gateway refused the token');
+      if (ok) resolve({ call, listeners, close: () => socket.close() }); else end(error?.message ?? 'the gateway refused the token');
+    } else if (said.type === 'event') {
+      for (const listener of listeners) listener(said.event, said.payload ?? {});
     } else if (said.type === 'res' && !(said.ok && said.payload?.status === 'accepted')) waiting.get(said.id)?.settle(said);
   };
 });
 
-/** Ask a question that leaves no conversation behind. Resolves to who answered what, after whom, in how many seconds. */
+/** What the end of a turn says: who answered what, after whom, in how many seconds. */
+const ended = ({ ok, payload, error, seconds }) => {
+  const meta = payload?.result?.meta?.agentMeta ?? {};
+  return {
+    seconds,
+    error: ok && payload?.status === 'ok' ? '' : error?.message ?? payload?.summary ?? 'it failed',
+    by: meta.provider ? `${meta.provider}/${meta.model}` : '',
+    text: (payload?.result?.payloads ?? []).map((each) => each.text ?? '').join(' ').trim(),
+    failed: (meta.fallbackAttempts ?? []).map((each) => ({ who: `${each.provider}/${each.model}`, why: each.reason ?? '', error: each.error ?? '' })),
+  };
+};
+
+/** Ask a question that leaves no conversation behind, of 0.5 kB where a turn has 42. */
 export const ask = async (client, question, { provider, model } = {}, limit = 60) => {
   const session = `model-run-${crypto.randomUUID()}`;
-  const { ok, payload, error, seconds } = await client.call('agent', {
+  return ended(await client.call('agent', {
     agentId: 'main',
     message: question,
     idempotencyKey: crypto.randomUUID(),
@@ -58,13 +72,5 @@ export const ask = async (client, question, { provider, model } = {}, limit = 60
     promptMode: 'none',
     cleanupBundleMcpOnRunEnd: true,
     ...(provider ? { provider, model } : {}),
-  }, limit);
-  const meta = payload?.result?.meta?.agentMeta ?? {};
-  return {
-    seconds,
-    error: ok && payload?.status === 'ok' ? '' : error?.message ?? payload?.summary ?? 'it failed',
-    by: meta.provider ? `${meta.provider}/${meta.model}` : '',
-    text: (payload?.result?.payloads ?? []).map((each) => each.text ?? '').join(' ').trim(),
-    failed: (meta.fallbackAttempts ?? []).map((each) => ({ who: `${each.provider}/${each.model}`, why: each.reason ?? '', error: each.error ?? '' })),
-  };
+  }, limit));
 };

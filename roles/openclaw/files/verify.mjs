@@ -1,9 +1,11 @@
 // Asks the gateway in this container, and prints as JSON what is wrong and what a person wants to read.
-// Its argument is a JSON object: primary, fallbacks (to ask by name), litellm_url, strict, timeout. Keys are in the environment and stay there.
+// Its argument is a JSON object: chain, by_name (models to ask for as well), litellm_url, strict, timeout. Keys are in the environment and
+// stay there.
 // files/gateway.mjs comes before it in the same text.
 import { lookup } from 'node:dns/promises';
 
 const asked = JSON.parse(process.argv[1]);
+const [primary] = asked.chain;
 const problems = [], lines = [];
 const secrets = ['ANTHROPIC_OAUTH_TOKEN', 'LITELLM_API_KEY', 'OPENCLAW_GATEWAY_TOKEN'].map((name) => process.env[name]).filter((value) => value?.length >= 8);
 const hidden = (text) => secrets.reduce((before, value) => before.replaceAll(value, '********'), String(text)).slice(0, 300);
@@ -31,7 +33,7 @@ const reachLitellm = async () => {
 const tokens = async (client) => {
   const { ok, payload, error } = await client.call('models.authStatus');
   if (!ok) { problems.push(`The gateway does not tell the state of its tokens: ${hidden(error?.message)}`); return; }
-  for (const provider of new Set([asked.primary, ...asked.fallbacks].map((each) => each.split('/')[0]))) {
+  for (const provider of new Set(asked.chain.map((each) => each.split('/')[0]))) {
     const found = payload.providers?.find((each) => each.provider === provider);
     if (found) lines.push(`Token of ${provider}: ${found.status}${found.apiKey?.envVar ? `, from ${found.apiKey.envVar}` : ''}`);
     else problems.push(`The gateway knows of no token for ${provider}, so its page would not show one`);
@@ -44,9 +46,9 @@ const answers = async (client) => {
   const first = await ask(client, 'Reply with the word OK.', {}, asked.timeout);
   const told = `answered in ${first.seconds.toFixed(2)} s`;
   if (first.error || !first.text) problems.push(`Nobody answered: ${hidden(first.error || 'an empty answer')}`);
-  else if (first.by === asked.primary) lines.push(`${asked.primary} ${told}`);
-  else (asked.strict ? problems : lines).push(`${asked.primary} did not answer, ${first.by} ${told} in its place: ${after(first.failed) || 'nobody says why'}`);
-  for (const name of asked.fallbacks) {
+  else if (first.by === primary) lines.push(`${primary} ${told}`);
+  else (asked.strict ? problems : lines).push(`${primary} did not answer, ${first.by} ${told} in its place: ${after(first.failed) || 'nobody says why'}`);
+  for (const name of asked.by_name) {
     const [provider, ...model] = name.split('/');
     const answer = await ask(client, 'Reply with the word OK.', { provider, model: model.join('/') }, asked.timeout);
     if (answer.error || !answer.text) problems.push(`The fallback ${name} does not answer: ${hidden(answer.error || 'an empty answer')}`);
