@@ -108,6 +108,9 @@ def test_all_that_openclaw_litellm_and_anthropic_do_not_take_is_one_error(site: 
     assert "LiteLLM does not serve gpt-9, which the fallbacks name. It serves vllm-qwen, ollama-qwen, openai-gpt4o" in said
     assert f"Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN of the Secret {site.namespace}/openclaw-secrets (401)" in said
     assert wrong not in said
+    # Said again as long as it is so, though this time nothing is new.
+    said = refused(site, openclaw_anthropic_token="", openclaw_verify=False)
+    assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN" in said
 
 
 def test_a_litellm_that_is_not_there_or_refuses_the_key_is_told(site: OpenclawSite) -> None:
@@ -164,16 +167,24 @@ def test_the_pod_has_no_right_and_one_writer(site: OpenclawSite) -> None:
 
 @pytest.mark.usefixtures("running")
 def test_a_primary_that_fails_is_named_with_its_reason_and_who_answered_instead(site: OpenclawSite) -> None:
+    only = ("--skip-tags", "secrets,config,deploy")
     with site.fault(ANTHROPIC, kind="status", status=529):
-        strict = site.play("site", "--tags", "verify", openclaw_fallbacks=["litellm/vllm-qwen"])
-        lenient = site.play("site", "--tags", "verify", openclaw_fallbacks=["litellm/vllm-qwen"], openclaw_verify_strict=False)
+        strict = site.play("site", *only)
+        lenient = site.play("site", *only, openclaw_verify_strict=False)
     assert strict.code != 0
-    told = (
-        r"anthropic/claude-opus-4-5 did not answer, litellm/vllm-qwen answered in [0-9.]+ s in its place: anthropic/claude-opus-4-5 failed"
-    )
+    primary = "anthropic/claude-opus-4-5"
+    told = rf"{primary} did not answer, litellm/vllm-qwen answered in [0-9.]+ s in its place: {primary} failed"
     assert re.search(told, flat(strict.output)), strict.output
     assert lenient.code == 0, lenient.output
     assert re.search(told, flat(lenient.output)), lenient.output
+
+
+@pytest.mark.usefixtures("running")
+def test_a_wrong_token_leaves_the_gateway_as_it_is_however_often_the_play_is_run(site: OpenclawSite) -> None:
+    for token in (f"sk-ant-oat01-{'2' * 40}", ""):
+        assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN" in refused(site, openclaw_anthropic_token=token)
+    mended = site.play()
+    assert (mended.code, mended.recap["changed"]) == (0, 1), mended.output
 
 
 @pytest.mark.usefixtures("running")

@@ -73,9 +73,8 @@ class OpenclawSite(Site):
 
     def play(self, name: str = "site", *options: str, environ: dict[str, str | None] | None = None, **variables: Any) -> Played:
         """Run a playbook's part that is OpenClaw."""
-        tags = () if "--tags" in options else ("--tags", "openclaw")
         own = {"openclaw_enabled": True, "openclaw_anthropic_token": self.token, **self.variables}
-        return super().play(name, *tags, *options, environ=environ, **{**own, **variables})
+        return super().play(name, "--tags", "openclaw", *options, environ=environ, **{**own, **variables})
 
     def gateway(self) -> Any:
         """Its pod, None when there is none."""
