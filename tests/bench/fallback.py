@@ -33,8 +33,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "hang in mid-stream": {"kind": "hang", "where": "mid_stream"},
     "blackhole": {"kind": "blackhole", "connections": "silent"},
 }
-#: What the role does about a fallback that takes long, taken back.
-OWN_DEFAULTS = {"openclaw_agent_settings": {"retry": {"provider": {"maxRetries": 10}}}, "openclaw_first_byte_timeout": 120}
+#: What the role does about a fallback that takes long, left out; on a volume of its own, for settings stay on it.
+OWN_DEFAULTS = {"openclaw_agent_settings": {}, "openclaw_first_byte_timeout": 120, "openclaw_claim": "plain"}
 #: OpenClaw's own take up to three minutes: what takes longer than this is not waited for.
 LIMIT = 60
 PROGRAM = (ROOT / "roles/openclaw/files/gateway.mjs").read_text() + (ROOT / "tests/bench/turns.mjs").read_text()

@@ -94,7 +94,9 @@ def test_check_mode_foretells_all_of_it_on_an_empty_cluster(site: OpenclawSite) 
     ids=["no-token", "placeholder", "wrong-kind", "storage-class", "provider", "proxies", "own-key", "no-litellm-secret"],
 )
 def test_what_cannot_work_is_told_before_even_the_secret_is_written(site: OpenclawSite, variables: dict[str, Any], told: str) -> None:
-    assert told in refused(site, **variables)
+    said = refused(site, **variables)
+    assert told in said
+    assert "sk-ant-api03-0123456789abcdef" not in said
     assert not site.core.list_namespaced_secret(site.namespace, field_selector="metadata.name=openclaw-secrets").items
 
 

@@ -1,8 +1,8 @@
 // Runs once in a pod of its own, before anything is applied, and prints as JSON what would not work and what was seen.
 // Asks OpenClaw whether it takes the config, LiteLLM whether it takes its key and has the fallbacks, and Anthropic whether it takes the
 // token and knows the primary. Keys come in the environment and go only where they belong.
-// The argument is a JSON object: config (text), litellm (its models in the chain), anthropic (the primary, if it is one), aliases (as the pod
-// will have them), secret and key_from (for people).
+// The argument is a JSON object: config (text), litellm (its models in the chain), anthropic (the primary, if it is one), aliases (as the
+// pod will have them), seconds (that the check of the config may take), secret and key_from (for people).
 import { spawnSync } from 'node:child_process';
 import { lookup } from 'node:dns';
 import { writeFileSync } from 'node:fs';
@@ -34,7 +34,8 @@ const get = (url, headers) => new Promise((settle) => {
   try {
     const sent = (url.startsWith('https:') ? https : http)(url, { headers, timeout: 10_000, lookup: resolve, ...trusted }, (answer) => {
       let text = '';
-      answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('end', () => settle({ status: answer.statusCode, text })).on('error', failed);
+      answer.setEncoding('utf8').on('data', (part) => { text += part; }).on('error', failed)
+        .on('end', () => settle({ status: answer.statusCode, text }));
     });
     sent.on('timeout', () => sent.destroy(new Error('no answer in 10 s'))).on('error', failed).end();
   } catch (error) { failed(error); }
@@ -42,15 +43,17 @@ const get = (url, headers) => new Promise((settle) => {
 
 const checkConfig = () => {
   writeFileSync('/tmp/openclaw.json', ask.config);
-  const env = { ...process.env, OPENCLAW_CONFIG_PATH: '/tmp/openclaw.json', OPENCLAW_STATE_DIR: '/tmp/state', XDG_CACHE_HOME: '/tmp/.cache' };
-  const ran = spawnSync(process.execPath, ['openclaw.mjs', 'config', 'validate', '--json'], { env, encoding: 'utf8', timeout: 60_000 });
+  const places = { OPENCLAW_CONFIG_PATH: '/tmp/openclaw.json', OPENCLAW_STATE_DIR: '/tmp/state', XDG_CACHE_HOME: '/tmp/.cache' };
+  const how = { env: { ...process.env, ...places }, encoding: 'utf8', timeout: ask.seconds * 1000 };
+  const ran = spawnSync(process.execPath, ['openclaw.mjs', 'config', 'validate', '--json'], how);
   let said;
   try { said = JSON.parse(ran.stdout.slice(ran.stdout.indexOf('{'))); } catch {
     problems.push(`OpenClaw could not check its config: ${hidden(ran.stderr || ran.stdout || ran.error).trim().slice(-500)}`);
     return;
   }
-  for (const { path, message } of said.issues ?? []) problems.push(`OpenClaw does not take its config: ${path || 'at the top'}: ${hidden(message)}`);
-  if (!said.valid && !said.issues?.length) problems.push(`OpenClaw does not take its config: ${hidden(said.error?.message ?? ran.stderr)}`);
+  const refuse = (why) => problems.push(`OpenClaw does not take its config: ${hidden(why)}`);
+  for (const { path, message } of said.issues ?? []) refuse(`${path || 'at the top'}: ${message}`);
+  if (!said.valid && !said.issues?.length) refuse(said.error?.message ?? ran.stderr);
   for (const each of said.warnings ?? []) lines.push(`OpenClaw warns of its config: ${hidden(each.message ?? JSON.stringify(each))}`);
 };
 
@@ -61,13 +64,14 @@ const checkLitellm = async () => {
   try { served = JSON.parse(text).data.map((each) => each.id); } catch { /* told below */ }
   // Without a database LiteLLM answers a wrong key with 400.
   if ([401, 403].includes(status) || (status === 400 && /no.?connected.?db/i.test(text))) {
-    problems.push(`LiteLLM refuses the key LITELLM_API_KEY of the Secret ${ask.secret} (${status}), a copy of ${ask.key_from}: has LiteLLM been `
-      + 'started since that was changed?');
+    problems.push(`LiteLLM refuses the key LITELLM_API_KEY of the Secret ${ask.secret} (${status}), a copy of ${ask.key_from}: `
+      + 'has LiteLLM been started since that was changed?');
   } else if (!served) {
     problems.push(`LiteLLM does not answer at ${url}: ${status || ''} ${hidden(text).slice(0, 300)}`.replace(/ +/g, ' '));
   } else {
     const missing = ask.litellm.filter((name) => !served.includes(name));
-    if (missing.length) problems.push(`LiteLLM does not serve ${missing.join(', ')}, which the fallbacks name. It serves ${served.join(', ')}`);
+    const told = `LiteLLM does not serve ${missing.join(', ')}, which the fallbacks name. It serves ${served.join(', ')}`;
+    if (missing.length) problems.push(told);
   }
 };
 

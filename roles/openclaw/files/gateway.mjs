@@ -55,7 +55,8 @@ const ended = ({ ok, payload, error, seconds }) => {
     error: ok && payload?.status === 'ok' ? '' : error?.message ?? payload?.summary ?? 'it failed',
     by: meta.provider ? `${meta.provider}/${meta.model}` : '',
     text: (payload?.result?.payloads ?? []).map((each) => each.text ?? '').join(' ').trim(),
-    failed: (meta.fallbackAttempts ?? []).map((each) => ({ who: `${each.provider}/${each.model}`, why: each.reason ?? '', error: each.error ?? '' })),
+    failed: (meta.fallbackAttempts ?? [])
+      .map(({ provider, model, reason = '', error: told = '' }) => ({ who: `${provider}/${model}`, why: reason, error: told })),
   };
 };
 

@@ -1,11 +1,11 @@
 // Runs before the gateway, on its volume: makes sure that the volume is this gateway's, and writes the agent's settings.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 const [owner] = process.argv.slice(1);
 const state = `${process.env.HOME ?? '/home/node'}/.openclaw`;
 const agent = `${state}/agents/main/agent`;
 
-const read = (path) => { try { return readFileSync(path, 'utf8'); } catch (error) { if (error.code === 'ENOENT') return ''; throw error; } };
+const read = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 // At once or not at all: a pod can be ended at any moment.
 const write = (path, text) => { writeFileSync(`${path}.new`, text, { mode: 0o600 }); renameSync(`${path}.new`, path); };
 const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);

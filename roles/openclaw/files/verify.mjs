@@ -7,7 +7,8 @@ import { lookup } from 'node:dns/promises';
 const asked = JSON.parse(process.argv[1]);
 const [primary] = asked.chain;
 const problems = [], lines = [];
-const secrets = ['ANTHROPIC_OAUTH_TOKEN', 'LITELLM_API_KEY', 'OPENCLAW_GATEWAY_TOKEN'].map((name) => process.env[name]).filter((value) => value?.length >= 8);
+const secrets = ['ANTHROPIC_OAUTH_TOKEN', 'LITELLM_API_KEY', 'OPENCLAW_GATEWAY_TOKEN']
+  .map((name) => process.env[name]).filter((value) => value?.length >= 8);
 const hidden = (text) => secrets.reduce((before, value) => before.replaceAll(value, '********'), String(text)).slice(0, 300);
 const took = (began) => `${((performance.now() - began) / 1000).toFixed(2)} s`;
 
@@ -47,7 +48,10 @@ const answers = async (client) => {
   const told = `answered in ${first.seconds.toFixed(2)} s`;
   if (first.error || !first.text) problems.push(`Nobody answered: ${hidden(first.error || 'an empty answer')}`);
   else if (first.by === primary) lines.push(`${primary} ${told}`);
-  else (asked.strict ? problems : lines).push(`${primary} did not answer, ${first.by} ${told} in its place: ${after(first.failed) || 'nobody says why'}`);
+  else {
+    const why = after(first.failed) || 'nobody says why';
+    (asked.strict ? problems : lines).push(`${primary} did not answer, ${first.by} ${told} in its place: ${why}`);
+  }
   for (const name of asked.by_name) {
     const [provider, ...model] = name.split('/');
     const answer = await ask(client, 'Reply with the word OK.', { provider, model: model.join('/') }, asked.timeout);
