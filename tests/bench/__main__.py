@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Timings on the sandbox, each beside a rival in the same run: what counts is the ratio.
 
-`python tests/bench [sandbox] [site] [config] [rollout] [overhead]` runs those named, or all. Needs a sandbox that is up with site.yml
-converged on it (`make demo`).
+`python tests/bench [sandbox] [site] [config] [leaks] [rollout] [overhead]` runs those named, or all. Needs a sandbox that is up with
+site.yml converged on it (`make demo`), except for config and leaks.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "support")]
 
 import config  # noqa: E402  # the path has to be set first
+import leaks  # noqa: E402
 import overhead  # noqa: E402
 import rollout  # noqa: E402
 import site_noop  # noqa: E402
 
 import sandbox  # noqa: E402
 
-BENCHES = {"sandbox": sandbox.bench, "site": site_noop.bench, "config": config.bench, "overhead": overhead.bench, "rollout": rollout.bench}
+BENCHES = {
+    "sandbox": sandbox.bench,
+    "site": site_noop.bench,
+    "config": config.bench,
+    "leaks": leaks.bench,
+    "overhead": overhead.bench,
+    "rollout": rollout.bench,
+}
 
 
 def main(named: list[str]) -> None:
