@@ -3,7 +3,7 @@
 """Timings on the sandbox, each beside a rival in the same run: what counts is the ratio.
 
 `python tests/bench [NAME...]` runs those named, or all; the names are those of BENCHES. Needs a sandbox that is up with site.yml
-converged on it (`make demo`).
+converged on it (`make demo`), except for config and leaks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import chaos  # noqa: E402  # the path has to be set first
 import config  # noqa: E402
 import fallback  # noqa: E402
 import outage  # noqa: E402
+import leaks  # noqa: E402
 import overhead  # noqa: E402
 import probe  # noqa: E402
 import rollout  # noqa: E402
@@ -35,6 +36,7 @@ BENCHES = {
     "probe": probe.bench,
     "chaos": chaos.bench,
     "fallback": fallback.bench,
+    "leaks": leaks.bench,
 }
 
 
