@@ -17,8 +17,8 @@ sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "support")]
 import chaos  # noqa: E402  # the path has to be set first
 import config  # noqa: E402
 import fallback  # noqa: E402
-import outage  # noqa: E402
 import leaks  # noqa: E402
+import outage  # noqa: E402
 import overhead  # noqa: E402
 import probe  # noqa: E402
 import rollout  # noqa: E402
