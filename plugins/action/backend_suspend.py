@@ -8,17 +8,16 @@ from __future__ import annotations
 import getpass
 import socket
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import access, discovery, options
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.client import Client
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import Program, SecretKey
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
+from ansible_collections.homelab.llm.plugins.module_utils._probe import vantage as vantages
 from ansible_collections.homelab.llm.plugins.module_utils._probe import vantage_pod
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.journal import myself, now_text
 from ansible_collections.homelab.llm.plugins.module_utils._probe.observation import Observation
@@ -89,13 +88,16 @@ class ActionModule(OnlyInController):
         run = uuid.uuid4().hex[:8]
         new = Note(1, now_text(datetime.now(UTC)), _who(), run)
         target = Backend(client, resources, asked.namespace, asked.deployment, asked.service)
-        vantage = InPod(connection, resources, _program(params, asked, namespace), f"{leftover.PROGRAM}-{run}")
+        mine = {leftover.HOLDER: leftover.label(myself())}
+        program = vantage_pod.program(params, namespace, asked.longest, leftover.PROGRAM, mine)
+        vantage = InPod(connection, resources, program, f"{leftover.PROGRAM}-{run}")
         switch = Switch(asked, new, target, Observation(asked.clients, vantage, self._say), self._say)
         switch.examine()
         leftover.clear(resources, namespace)
         wish = "" if asked.state == "reported" else f"to be {asked.state}; "
         self._say(f"{asked.name}: {wish}asks {asked.model} at {asked.clients.url}, {params['rate']:g} times a second")
-        outcome = switch.run(_look(asked, params), check_mode=module.check_mode)
+        look = vantages.look(asked.clients.url, KEY_ENV if params["key_secret"] else "", asked.longest)
+        outcome = switch.run(look, check_mode=module.check_mode)
         for text in [*outcome.remarks, *telling.warnings(asked, outcome), *client.warnings]:
             module.warn(text)
         told = telling.result(asked, outcome)
@@ -110,18 +112,6 @@ def _who() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # a user without a name, as in some containers
         return f"somebody@{socket.gethostname()}"
-
-
-def _program(params: Mapping[str, Any], asked: Asked, namespace: str) -> Program:
-    secret = params["key_secret"]
-    keys = {KEY_ENV: SecretKey(secret["name"], secret["key"])} if secret else {}
-    labels = {**{name: str(value) for name, value in params["labels"].items()}, leftover.HOLDER: leftover.label(myself())}
-    return Program(namespace, params["image"], (), int(asked.longest), leftover.PROGRAM, env_keys=keys, labels=labels)
-
-
-def _look(asked: Asked, params: Mapping[str, Any]) -> dict[str, Any]:
-    key_env = KEY_ENV if params["key_secret"] else ""
-    return {"url": asked.clients.url, "key_env": key_env, "targets": [], "seconds": asked.longest, "ca_file": None, "verify": True}
 
 
 def _refuse_without_rights(transport: Transport, asked: Asked, namespace: str) -> None:

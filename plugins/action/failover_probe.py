@@ -19,7 +19,6 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import acc
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.access import Right
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.connection import Connection
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import Program, SecretKey
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
 from ansible_collections.homelab.llm.plugins.module_utils._module import Module
@@ -33,6 +32,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe import (
     result,
     vantage_pod,
 )
+from ansible_collections.homelab.llm.plugins.module_utils._probe import vantage as vantages
 from ansible_collections.homelab.llm.plugins.module_utils._probe.drill import Breaker, Drill, Drilled
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import egress, plan, undo
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import BadFault, Fault, fault_of
@@ -143,13 +143,13 @@ class ActionModule(InController):
 
     def work(self, module: Module) -> None:
         try:
-            outcome = {"restored": self._restored, "measured": self._measured, "reported": self._reported}[module.params["state"]](module)
+            told = {"restored": self._restored, "measured": self._measured, "reported": self._reported}[module.params["state"]](module)
         except NotRestored as error:
             module.fail_json(msg=f"THE RESTORE FAILED, THE CLUSTER IS NOT AS IT WAS: {error}", not_restored=True)
         except (BadTask, BadFault, Held, Lost, ApiError) as error:
             message = error.message if isinstance(error, ApiError) else str(error)
             module.fail_json(msg=message[:1].upper() + message[1:], not_restored=False)
-        module.exit_json(**outcome)
+        module.exit_json(**told)
 
     def _say(self, text: str) -> None:
         self._display.display(f"  {text}")
@@ -165,7 +165,7 @@ class ActionModule(InController):
             return {"changed": bool(found), "restored": found}
         with _signals.raised():
             undone = undo.clear(resources, refs, admin_call.caller(resources, namespace), self._say, force=params["force"])
-            undo.sweep(resources, {namespace, params["vantage_namespace"] or namespace})
+            undo.sweep(resources, {namespace, _asks_from(params)})
         return {"changed": bool(undone.what), "restored": undone.what, "notes": undone.notes}
 
     def _measured(self, module: Module) -> dict[str, Any]:
@@ -188,17 +188,18 @@ class ActionModule(InController):
         if not module.check_mode:
             with _signals.raised():
                 cleared = undo.clear(resources, refs, call, self._say)
-                undo.sweep(resources, {task.namespace, params["vantage_namespace"] or task.namespace})
+                undo.sweep(resources, {task.namespace, _asks_from(params)})
                 if cleared.what:
                     injected.wait_until_back(task.durations.ready)
-        targets = [{**each, "url": each["url"] + task.backend_path} for each in injected.examine(params["vantage"] == "pod")]
+        in_pod = params["vantage"] == "pod"
+        targets = [{**each, "url": each["url"] + task.backend_path} for each in injected.examine(in_pod)]
         vantage = self._vantage(connection, resources, task, params, run)
         breaker: Breaker = Breaker() if module.check_mode else injected
-        in_pod = params["vantage"] == "pod"
-        tasks_plan = task.plan(ca_file=None if in_pod else params["ca_file"], verify=params["verify"])
-        look = {"url": task.url, "key_env": KEY_ENV if params["key_secret"] else "", "targets": targets, "seconds": task.durations.longest}
-        look |= {"ca_file": None if in_pod else params["ca_file"], "verify": params["verify"]}
-        look["counters"] = [meter.spec() for meter in task.meters]
+        trust: dict[str, Any] = {"ca_file": None if in_pod else params["ca_file"], "verify": params["verify"]}
+        tasks_plan = task.plan(**trust)
+        counters = [meter.spec() for meter in task.meters]
+        key_env = KEY_ENV if params["key_secret"] else ""
+        look = vantages.look(task.url, key_env, task.durations.longest, targets=targets, counters=counters, **trust)
         self._announce(task, module.check_mode)
         drilled = Drill(task, vantage, breaker, self._say).run(tasks_plan, look)
         described = {"loads": tasks_plan.described(), "environment": _environment(params, drilled, _cluster_version(transport))}
@@ -228,14 +229,10 @@ class ActionModule(InController):
             self._say(f"will break after {times.steady:g} s: {what}, for {times.fault:g} s; then restores it")
 
     def _vantage(self, connection: Connection, resources: Resources, task: Task, params: Mapping[str, Any], run: str) -> Vantage:
-        secret = params["key_secret"]
-        namespace = params["vantage_namespace"] or task.namespace
+        secret, namespace = params["key_secret"], _asks_from(params)
         if params["vantage"] == "controller":
             return Controller(KEY_ENV if secret else "", _key(resources, namespace, secret) if secret else "")
-        keys = {KEY_ENV: SecretKey(secret["name"], secret["key"])} if secret else {}
-        timeout = int(task.durations.longest)
-        labels = {**{name: str(value) for name, value in params["labels"].items()}, egress.RUN: run}
-        program = Program(namespace, params["image"], (), timeout, "failover-probe", env_keys=keys, labels=labels)
+        program = vantage_pod.program(params, namespace, task.durations.longest, "failover-probe", {egress.RUN: run})
         return InPod(connection, resources, program, f"failover-probe-{run}")
 
     def _told(self, module: Module, task: Task, drilled: Drilled, cleared: undo.Undone, described: dict[str, Any]) -> dict[str, Any]:
@@ -269,6 +266,11 @@ class ActionModule(InController):
         return {"changed": bool(cleared.what), **told}
 
 
+def _asks_from(params: Mapping[str, Any]) -> str:
+    """The namespace of the pod that asks, and of the key it asks with."""
+    return str(params["vantage_namespace"] or params["namespace"])
+
+
 def _fault_of(params: Mapping[str, Any]) -> Fault:
     given = {name: value for name, value in (params["fault"] or {}).items() if value is not None}
     return fault_of(given) if given.get("kind", "none") != "none" else Fault("none")
@@ -277,7 +279,7 @@ def _fault_of(params: Mapping[str, Any]) -> Fault:
 def _refuse_without_rights(transport: Transport, task: Task, params: Mapping[str, Any]) -> None:
     """Raise BadTask unless all that the drill does is allowed, so that nothing fails in the middle."""
     needed = injection.rights(task.fault, task.namespace)
-    namespace = params["vantage_namespace"] or task.namespace
+    namespace = _asks_from(params)
     if params["vantage"] == "pod":
         if not params["image"]:
             raise BadTask("image: name one with python3 that is on the node, for the pod that asks")
@@ -311,7 +313,7 @@ def _environment(params: Mapping[str, Any], drilled: Drilled, cluster: str) -> d
         **circumstances.settings_of(drilled.expectation, drilled.look.get("tiers") or {}),
         "Kubernetes": cluster,
         "homelab.llm": _own_version(),
-        "asked from": f"a pod in {params['vantage_namespace'] or params['namespace']}" if params["vantage"] == "pod" else "the controller",
+        "asked from": f"a pod in {_asks_from(params)}" if params["vantage"] == "pod" else "the controller",
         "image of the probe": params["image"] or "none",
     }
 

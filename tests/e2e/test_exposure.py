@@ -137,7 +137,7 @@ def test_a_route_ends_tls_and_leaves_the_host_to_openshift(site: Site, ways_in: 
         "tls": {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"},
         "wildcardPolicy": "None",
     }
-    assert route["metadata"]["annotations"]["haproxy.router.openshift.io/timeout"] == "150s"
+    assert route["metadata"]["annotations"]["haproxy.router.openshift.io/timeout"] == "620s"
     expose(site, "route", litellm_host="llm.example.com", litellm_tls_secret="llm-tls")
     spec = ways_in()["routes"]["spec"]
     assert (spec["host"], spec["tls"]["externalCertificate"]) == ("llm.example.com", {"name": "llm-tls"})

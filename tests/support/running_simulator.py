@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upstream.host import Keys, parse_host
 from upstream.simulator import Simulator
 
 #: What the admin API tells of a host without a fault.
@@ -93,3 +97,26 @@ class Running:
     def last(self, host: str = "vllm-api") -> Any:
         """The newest record of the log, as soon as there is one."""
         return until(lambda: self.admin("GET", f"/log?host={host}&limit=1").json)[0]
+
+
+@contextmanager
+def running_simulator(hosts: Sequence[str], keys: Path) -> Iterator[Running]:
+    """Run a simulator of these hosts, "NAME=PROTOCOL:PORT" each, on the loopback device; port 0 is a free one."""
+    lines: list[str] = []
+    simulator = Simulator([parse_host(text, {}) for text in hosts], "127.0.0.1", 0, Keys(keys), None, lines.append)
+    loop = asyncio.new_event_loop()
+    ended, started = asyncio.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with simulator:
+            started.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert started.wait(5)
+    yield Running(simulator, lines, keys)
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(5)
+    assert not thread.is_alive()
+    loop.close()

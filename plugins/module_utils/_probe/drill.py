@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils import _signals
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._probe import record
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Offset
 from ansible_collections.homelab.llm.plugins.module_utils._probe.counting import counters_of
@@ -156,6 +155,3 @@ class Drill:
         phases, look = seen.phases(self._restore_error), seen.watcher.look or {}
         counters = counters_of(seen.watcher.readings, phases)
         return Drilled(record.parse(lines), lines, phases, seen.expectation, seen.clock_error, look, self._undone, counters, self._notes)
-
-
-__all__ = ["ApiError", "Breaker", "Drill", "Drilled"]

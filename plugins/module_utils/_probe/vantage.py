@@ -58,6 +58,21 @@ def watcher_program() -> str:
     return inspect.getsource(watcher)
 
 
+def look(
+    url: str,
+    key_env: str,
+    seconds: float,
+    *,
+    targets: Sequence[dict[str, str]] = (),
+    counters: Sequence[dict[str, Any]] = (),
+    ca_file: str | None = None,
+    verify: bool = True,
+) -> dict[str, Any]:
+    """Return the watcher's spec; see watcher.py."""
+    spec = {"url": url, "key_env": key_env, "seconds": seconds, "targets": list(targets), "counters": list(counters)}
+    return {**spec, "ca_file": ca_file, "verify": verify}
+
+
 def drained(lines: queue.SimpleQueue[str]) -> list[str]:
     found = []
     while True:

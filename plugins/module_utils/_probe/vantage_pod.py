@@ -19,11 +19,12 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.connection
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.conversation import Conversation
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.follow import Follower
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import CONTAINER, Program
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.pod import CONTAINER, Program, SecretKey
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
 from ansible_collections.homelab.llm.plugins.module_utils._probe import load
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Exchange
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import journal
+from ansible_collections.homelab.llm.plugins.module_utils._probe.task import KEY_ENV
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import Lost, drained, watcher_program
 
 WATCHER = "watch"
@@ -32,6 +33,14 @@ START = 60.0
 #: Any process of the pod has its clock: this one says what it is, for each line it is given.
 _CLOCK = "import sys, time\nfor _ in sys.stdin: print(time.monotonic(), flush=True)"
 PINGS = 8
+
+
+def program(params: Mapping[str, Any], namespace: str, seconds: float, name: str, own: Mapping[str, str]) -> Program:
+    """Return where and as whom InPod runs: the options image, key_secret and labels of a module, with `own` labels beside those."""
+    secret = params["key_secret"]
+    keys = {KEY_ENV: SecretKey(secret["name"], secret["key"])} if secret else {}
+    labels = {**{label: str(value) for label, value in params["labels"].items()}, **own}
+    return Program(namespace, params["image"], (), int(seconds), name, env_keys=keys, labels=labels)
 
 
 class InPod:

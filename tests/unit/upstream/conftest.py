@@ -2,15 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 
 import pytest
-from running_simulator import Running
-
-from upstream.host import Keys, parse_host
-from upstream.simulator import Simulator
+from running_simulator import Running, running_simulator
 
 ALL = (
     "vllm-api=vllm:0",
@@ -27,26 +22,8 @@ ALL = (
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One simulator with all hosts, on free ports of the loopback device."""
-    keys = tmp_path_factory.mktemp("keys")
-    lines: list[str] = []
-    simulator = Simulator([parse_host(text, {}) for text in ALL], "127.0.0.1", 0, Keys(keys), None, lines.append)
-    loop = asyncio.new_event_loop()
-    ended = asyncio.Event()
-    started = threading.Event()
-
-    async def serve() -> None:
-        async with simulator:
-            started.set()
-            await ended.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert started.wait(5)
-    yield Running(simulator, lines, keys)
-    loop.call_soon_threadsafe(ended.set)
-    thread.join(5)
-    assert not thread.is_alive()
-    loop.close()
+    with running_simulator(ALL, tmp_path_factory.mktemp("keys")) as running:
+        yield running
 
 
 @pytest.fixture

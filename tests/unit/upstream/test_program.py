@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_certificate import own_certificate
 
 from upstream.host import HostError, Keys, parse_host, parse_models
 
@@ -85,23 +86,7 @@ def test_it_ends_within_half_a_second_whatever_hangs(number: signal.Signals) -> 
 
 def test_tls_hosts_serve_the_given_certificate_and_no_key_is_ever_printed(tmp_path: Path) -> None:
     port, admin = free_ports(2)
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=sandbox",
-    ]
-    names = ["-addext", "subjectAltName=DNS:api.openai.com"]
-    subprocess.run([*make, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    certificate, key = own_certificate(tmp_path, "DNS:api.openai.com")
     (tmp_path / "api.openai.com").write_text(KEY)
     options = ["--tls-cert", str(certificate), "--tls-key", str(key), "--keys-dir", str(tmp_path)]
     with program("--host", f"api.openai.com=openai:{port}:tls", *options, admin=admin) as process:

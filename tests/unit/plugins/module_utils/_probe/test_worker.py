@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_certificate import own_certificate
 from running_simulator import VLLM_MODEL, Running
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, load, record
@@ -169,23 +170,7 @@ def test_no_two_prompts_are_alike_so_that_no_cache_can_answer(simulator: Running
 
 
 def test_trusts_the_given_ca_only(tmp_path: Path):
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=sandbox",
-    ]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*make, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    certificate, key = own_certificate(tmp_path, "IP:127.0.0.1")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
 
