@@ -1,14 +1,15 @@
 // A client of the gateway in this container, over its WebSocket (protocol 4). Only from the loopback does the token alone carry rights:
 // others need a paired device.
 
-/** Connect with the gateway's token. Resolves to a client, rejects with what the gateway says. */
+/** Connect with the gateway's token. Resolves to a client, rejects with what the gateway says. An error's `code` is LATE when nobody answered
+ * in time, and CLOSED when the connection ended. */
 export const connect = (token, seconds = 10) => new Promise((resolve, reject) => {
   const socket = new WebSocket('ws://127.0.0.1:18789/');
   const waiting = new Map(), listeners = new Set();
   let closed = '';
   const end = (why) => {
     closed ||= why;
-    for (const { settle } of waiting.values()) settle({ ok: false, error: { message: closed } });
+    for (const { settle } of waiting.values()) settle({ ok: false, error: { code: 'CLOSED', message: closed } });
     reject(new Error(closed));
   };
   const timer = setTimeout(() => { end(`the gateway did not let us in within ${seconds} s`); socket.close(); }, seconds * 1000);
@@ -20,8 +21,8 @@ export const connect = (token, seconds = 10) => new Promise((resolve, reject) =>
       waiting.delete(id);
       settle({ ...answer, seconds: (performance.now() - began) / 1000 });
     };
-    const late = setTimeout(() => done({ ok: false, error: { message: `no answer in ${limit} s` } }), limit * 1000);
-    if (closed) return done({ ok: false, error: { message: closed } });
+    const late = setTimeout(() => done({ ok: false, error: { code: 'LATE', message: `no answer in ${limit} s` } }), limit * 1000);
+    if (closed) return done({ ok: false, error: { code: 'CLOSED', message: closed } });
     waiting.set(id, { settle: done });
     return socket.send(JSON.stringify({ type: 'req', id, method, params }));
   });
@@ -30,7 +31,7 @@ export const connect = (token, seconds = 10) => new Promise((resolve, reject) =>
   socket.onmessage = async ({ data }) => {
     const said = JSON.parse(data);
     if (said.event === 'connect.challenge') {
-      const { ok, error } = await call('connect', {
+      const { ok, payload, error } = await call('connect', {
         minProtocol: 4,
         maxProtocol: 4,
         client: { id: 'gateway-client', version: '1.0.0', platform: 'linux', mode: 'backend' },
@@ -40,7 +41,9 @@ export const connect = (token, seconds = 10) => new Promise((resolve, reject) =>
         auth: { token },
       });
       clearTimeout(timer);
-      if (ok) resolve({ call, listeners, close: () => socket.close() }); else end(error?.message ?? 'the gateway refused the token');
+      const version = payload?.server?.version ?? '';
+      if (ok) resolve({ call, listeners, version, isClosed: () => closed !== '', close: () => socket.close() });
+      else end(error?.message ?? 'the gateway refused the token');
     } else if (said.type === 'event') {
       for (const listener of listeners) listener(said.event, said.payload ?? {});
     } else if (said.type === 'res' && !(said.ok && said.payload?.status === 'accepted')) waiting.get(said.id)?.settle(said);
@@ -53,6 +56,7 @@ const ended = ({ ok, payload, error, seconds }) => {
   return {
     seconds,
     error: ok && payload?.status === 'ok' ? '' : error?.message ?? payload?.summary ?? 'it failed',
+    code: error?.code ?? '',
     by: meta.provider ? `${meta.provider}/${meta.model}` : '',
     text: (payload?.result?.payloads ?? []).map((each) => each.text ?? '').join(' ').trim(),
     failed: (meta.fallbackAttempts ?? [])
