@@ -2,21 +2,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Seconds of OpenClaw's full turns while Anthropic fails, and of the first one afterwards: by the role, and with OpenClaw's own defaults.
 
-`FALLBACK_TURNS` is how many turns a fault gets (20), `FALLBACK_FAULTS` the names of some of them.
+The turns are the failover probe's. `FALLBACK_TURNS` is how many of them a fault gets (20), `FALLBACK_FAULTS` the names of some of them,
+with semicolons, `FALLBACK_TIMEOUT` another openclaw_first_byte_timeout, and `FALLBACK_RIVAL=no` leaves OpenClaw's defaults out.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
-from measure import ROOT, kubectl, sandbox_environment
+from measure import sandbox_environment
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
+
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import discovery
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
+from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
+from ansible_collections.homelab.llm.plugins.module_utils._probe.gateway import URL, Gateway
+from ansible_collections.homelab.llm.plugins.module_utils._probe.load import Load, Plan
+from ansible_collections.homelab.llm.plugins.module_utils._probe.measure import percentile
+from ansible_collections.homelab.llm.plugins.module_utils._probe.record import Request, request_of
+from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import look
+from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage_gateway import InGateway
 
 #: What the simulator of api.anthropic.com is told, by the name in the table.
 FAULTS: dict[str, dict[str, Any]] = {
@@ -37,26 +50,30 @@ FAULTS: dict[str, dict[str, Any]] = {
 OWN_DEFAULTS = {"openclaw_agent_settings": {}, "openclaw_first_byte_timeout": 120, "openclaw_claim": "plain"}
 #: OpenClaw's own take up to three minutes: what takes longer than this is not waited for.
 LIMIT = 60
-PROGRAM = (ROOT / "roles/openclaw/files/gateway.mjs").read_text() + (ROOT / "tests/bench/turns.mjs").read_text()
 
 
 def bench() -> None:
     turns = int(os.environ.get("FALLBACK_TURNS", "20"))
     names = [name.strip() for name in os.environ.get("FALLBACK_FAULTS", ";".join(FAULTS)).split(";")]
-    core = client.CoreV1Api(config.new_client_from_config(sandbox_environment()["KUBECONFIG"]))
+    timeout = os.environ.get("FALLBACK_TIMEOUT")
+    tuned = {"openclaw_first_byte_timeout": int(timeout)} if timeout else {}
     os.environ.update(sandbox_environment())
+    core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
     with tempfile.TemporaryDirectory() as folder:
         sites = openclaw_site(core, Path(folder))
         site = next(sites)
         try:
-            deploy(site)
-            ours = {name: measure(site, FAULTS[name], turns) for name in names}
+            deploy(site, **tuned)
+            for name in names:
+                print(f"{name:<20} {measured(site, FAULTS[name], turns)}", flush=True)
+            if os.environ.get("FALLBACK_RIVAL") == "no":
+                return
+            print("OpenClaw's own defaults:", flush=True)
             deploy(site, **OWN_DEFAULTS)
-            theirs = {name: measure(site, FAULTS[name], 1) for name in names}
+            for name in names:
+                print(f"{name:<20} {measured(site, FAULTS[name], 1)}", flush=True)
         finally:
             sites.close()  # type: ignore[attr-defined]
-    for name in names:
-        print(f"{name:<20} {ours[name]}\n{'':<20}   OpenClaw's own: {theirs[name]}", flush=True)
 
 
 def deploy(site: OpenclawSite, **variables: Any) -> None:
@@ -65,26 +82,50 @@ def deploy(site: OpenclawSite, **variables: Any) -> None:
     if played.code:
         raise SystemExit(played.output[-3000:])
     site.wait_for_gateway()
-    take_turns(site, 3)
+    with person(site) as turns:
+        turns.take(3)
 
 
-def take_turns(site: OpenclawSite, turns: int) -> list[dict[str, Any]]:
-    """Return what each turn said. In a conversation that fell back OpenClaw goes on asking the primary first."""
-    asked = json.dumps({"turns": turns, "pause": 0.5, "limit": LIMIT})
-    pod = site.gateway().metadata.name
-    command = ("node", "--input-type=module", "-e", PROGRAM, asked)
-    said = kubectl("--namespace", site.namespace, "exec", pod, "--container", "openclaw", "--", *command)
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+class Turns:
+    """One person with one conversation, who goes on asking."""
+
+    def __init__(self, vantage: InGateway) -> None:
+        self._vantage = vantage
+
+    def take(self, count: int) -> list[Request]:
+        """Return the next turns that begin after this moment: the sandbox's clock is this machine's."""
+        since, found = time.monotonic(), list[Request]()
+        while len(found) < count:
+            for line in self._vantage.worker_lines():
+                fields = json.loads(line)
+                if fields["kind"] == "request" and fields["t_start"] > since:
+                    found.append(request_of(fields))
+            self._vantage.check()
+            time.sleep(0.02)
+        return found[:count]
 
 
-def measure(site: OpenclawSite, fault: dict[str, Any], turns: int) -> str:
-    """Break, ask, mend and ask again."""
-    with site.fault(ANTHROPIC, **fault):
-        during = take_turns(site, turns)
-    (after,) = take_turns(site, 1)
-    seconds = sorted(each["seconds"] for each in during)
-    by = sorted({each["by"] or f"nobody ({each['error'][:60]})" for each in during})
-    worst = seconds[max(0, math.ceil(len(seconds) * 0.95) - 1)]
-    middle = seconds[len(seconds) // 2]
-    during_it = f"p50 {middle:5.2f}  p95 {worst:5.2f}  max {seconds[-1]:5.2f} s by {', '.join(by)}"
-    return f"{during_it}; then {after['seconds']:.2f} s by {after['by']}"
+@contextmanager
+def person(site: OpenclawSite) -> Iterator[Turns]:
+    connection = discovery.from_params({})
+    vantage = InGateway(connection, Resources(Transport(connection)), Gateway(site.namespace))
+    load = Load("bench", URL, "anthropic/claude-opus-4-5", rate=2, stream=False, protocol="openclaw")
+    vantage.start(Plan([load], seconds=3600, timeout_s=LIMIT, grace_s=0), look(URL, "", 3600))
+    try:
+        yield Turns(vantage)
+    finally:
+        vantage.close()
+
+
+def measured(site: OpenclawSite, fault: dict[str, Any], count: int) -> str:
+    """Break, ask, mend and ask again, in a conversation that has begun. What the site's own LiteLLM adds is nothing: it is a simulator."""
+    with person(site) as turns:
+        turns.take(1)
+        with site.fault(ANTHROPIC, **fault):
+            during = turns.take(count)
+        (after,) = turns.take(1)
+    seconds = sorted(each.t_end - each.t_start for each in during)
+    p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
+    by = sorted({each.model or f"nobody ({each.finish})" for each in during})
+    told = f"p50 {p50:6.2f}  p95 {p95:6.2f}  max {seconds[-1]:6.2f} s of {count} by {', '.join(by)}"
+    return f"{told}; then {after.t_end - after.t_start:.2f} s by {after.model or after.finish}"

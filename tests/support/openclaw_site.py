@@ -47,18 +47,14 @@ class OpenclawSite(Site):
             "volumeMounts": [{"name": "keys", "mountPath": "/keys"}, {"name": "tls", "mountPath": "/tls"}],
         }
         volumes = [{"name": name, "secret": {"secretName": f"upstream-{name}"}} for name in ("keys", "tls")]
-        anthropic = service("anthropic", 443)
-        anthropic["spec"] = {"selector": {"app": "upstream"}, "ports": [{"name": "https", "port": 443, "targetPort": 8446}]}
-        litellm = service("litellm", 4000)
-        litellm["spec"]["selector"] = {"app": "upstream"}
         objects: list[dict[str, Any]] = [
             {"kind": "Secret", "metadata": {"name": "upstream-keys"}, "stringData": accepted},
             {"kind": "Secret", "metadata": {"name": "upstream-tls"}, "stringData": self._pair},
             {"kind": "Secret", "metadata": {"name": "litellm-secrets"}, "stringData": {"LITELLM_MASTER_KEY": self.litellm_key}},
             deployment("upstream", container, volumes=volumes),
-            service("upstream", ADMIN_PORT),
-            anthropic,
-            litellm,
+            service("upstream", (ADMIN_PORT,)),
+            service("anthropic", (443,), target=8446, app="upstream"),
+            service("litellm", (4000,), app="upstream"),
         ]
         create(self.core.api_client, self.namespace, objects)
         address = self.core.read_namespaced_service("anthropic", self.namespace).spec.cluster_ip
