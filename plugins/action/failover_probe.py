@@ -30,6 +30,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe import (
     outcome,
     reports,
     result,
+    vantage_gateway,
     vantage_pod,
 )
 from ansible_collections.homelab.llm.plugins.module_utils._probe import vantage as vantages
@@ -41,6 +42,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.injection impor
 from ansible_collections.homelab.llm.plugins.module_utils._probe.judgement import judge
 from ansible_collections.homelab.llm.plugins.module_utils._probe.task import KEY_ENV, BadTask, Task, task_of
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import Controller, Lost, Vantage
+from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage_gateway import InGateway
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage_pod import InPod
 from ansible_collections.homelab.llm.plugins.plugin_utils.in_controller import InController
 
@@ -49,7 +51,8 @@ _LOAD = {
     "name": dict(type="str"),
     "url": dict(type="str"),
     "rate": dict(type="float"),
-    "stream": dict(type="str", choices=["true", "false", "both"], default="both"),
+    "stream": dict(type="str", choices=["true", "false", "both"]),
+    "turn": dict(type="str", choices=["full", "light"]),
     "prompt_tokens": dict(type="int"),
     "prompt_suffix": dict(type="str"),
     "max_tokens": dict(type="int"),
@@ -68,6 +71,8 @@ _FAULT = {
     "key": dict(type="str", no_log=False),
     "restart": dict(type="list", elements="str"),
     "clients": dict(type="list", elements="str"),
+    "policy": dict(type="str"),
+    "hosts": dict(type="list", elements="str"),
     "url": dict(type="str"),
     "method_on": dict(type="str"),
     "body_on": dict(type="str"),
@@ -106,6 +111,11 @@ SPECIFICATION = dict(
         name=dict(type="str", default="drill"),
         title=dict(type="str"),
         namespace=dict(type="str"),
+        protocol=dict(type="str", choices=["openai", "openclaw"], default="openai"),
+        gateway=dict(
+            type="dict",
+            options={"namespace": dict(type="str"), "deployment": dict(type="str"), "container": dict(type="str")},
+        ),
         vantage=dict(type="str", choices=["pod", "controller"], default="pod"),
         vantage_namespace=dict(type="str"),
         image=dict(type="str"),
@@ -192,7 +202,9 @@ class ActionModule(InController):
                 if cleared.what:
                     injected.wait_until_back(task.durations.ready)
         in_pod = params["vantage"] == "pod"
-        targets = [{**each, "url": each["url"] + task.backend_path} for each in injected.examine(in_pod)]
+        # Beside the gateway there is somebody who sees what leads out of that pod, and nobody who asks backends.
+        watches = task.fault.kind == "internet" if task.gateway else in_pod
+        targets = [{**each, "url": each["url"] + task.backend_path} for each in injected.examine(watches)]
         vantage = self._vantage(connection, resources, task, params, run)
         breaker: Breaker = Breaker() if module.check_mode else injected
         trust: dict[str, Any] = {"ca_file": None if in_pod else params["ca_file"], "verify": params["verify"]}
@@ -202,7 +214,7 @@ class ActionModule(InController):
         look = vantages.look(task.url, key_env, task.durations.longest, targets=targets, counters=counters, **trust)
         self._announce(task, module.check_mode)
         drilled = Drill(task, vantage, breaker, self._say).run(tasks_plan, look)
-        described = {"loads": tasks_plan.described(), "environment": _environment(params, drilled, _cluster_version(transport))}
+        described = {"loads": tasks_plan.described(), "environment": _environment(params, task, drilled, _cluster_version(transport))}
         return self._told(module, task, drilled, cleared, described)
 
     def _reported(self, module: Module) -> dict[str, Any]:
@@ -222,13 +234,15 @@ class ActionModule(InController):
 
     def _announce(self, task: Task, check_mode: bool) -> None:
         asked = ", ".join(each.load.described() for each in task.asked)
-        self._say(f"{task.title}: asks {asked} at {task.url}")
+        self._say(f"{task.title}: asks {asked} at {task.gateway or task.url}")
         if task.fault.kind != "none" and not check_mode:
             times = task.durations
             what = f"{task.fault.described()} of {task.fault.target(task.namespace)}"
             self._say(f"will break after {times.steady:g} s: {what}, for {times.fault:g} s; then restores it")
 
     def _vantage(self, connection: Connection, resources: Resources, task: Task, params: Mapping[str, Any], run: str) -> Vantage:
+        if task.gateway:
+            return InGateway(connection, resources, task.gateway)
         secret, namespace = params["key_secret"], _asks_from(params)
         if params["vantage"] == "controller":
             return Controller(KEY_ENV if secret else "", _key(resources, namespace, secret) if secret else "")
@@ -280,7 +294,9 @@ def _refuse_without_rights(transport: Transport, task: Task, params: Mapping[str
     """Raise BadTask unless all that the drill does is allowed, so that nothing fails in the middle."""
     needed = injection.rights(task.fault, task.namespace)
     namespace = _asks_from(params)
-    if params["vantage"] == "pod":
+    if task.gateway:
+        needed += vantage_gateway.rights(task.gateway)
+    elif params["vantage"] == "pod":
         if not params["image"]:
             raise BadTask("image: name one with python3 that is on the node, for the pod that asks")
         needed += vantage_pod.rights(namespace)
@@ -307,13 +323,16 @@ def _key(resources: Resources, namespace: str, secret: Mapping[str, str]) -> str
     return base64.b64decode(value).decode().strip()
 
 
-def _environment(params: Mapping[str, Any], drilled: Drilled, cluster: str) -> dict[str, str]:
+def _environment(params: Mapping[str, Any], task: Task, drilled: Drilled, cluster: str) -> dict[str, str]:
+    requests = drilled.recording.requests
+    asked_from = f"a pod in {_asks_from(params)}" if params["vantage"] == "pod" else "the controller"
     return {
-        "LiteLLM": circumstances.litellm_versions(drilled.recording.requests),
+        "OpenClaw" if task.gateway else "LiteLLM": circumstances.versions(requests),
         **circumstances.settings_of(drilled.expectation, drilled.look.get("tiers") or {}),
+        **({"failed before somebody answered": circumstances.attempts_of(requests)} if task.gateway else {}),
         "Kubernetes": cluster,
         "homelab.llm": _own_version(),
-        "asked from": f"a pod in {_asks_from(params)}" if params["vantage"] == "pod" else "the controller",
+        "asked from": str(task.gateway) if task.gateway else asked_from,
         "image of the probe": params["image"] or "none",
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: failover_probe
-short_description: Break a backend on purpose, measure what clients of LiteLLM get meanwhile, restore it, and judge
+short_description: Break a backend on purpose, measure what clients of LiteLLM or OpenClaw get meanwhile, restore it, and judge
 version_added: 0.1.0
 description:
   - Asks models by the clock, breaks something, restores it, and says whether every client got its answer in time, from the right place.
@@ -42,6 +42,29 @@ options:
   namespace:
     description: Namespace of what is broken. Needed unless O(state=reported).
     type: str
+  protocol:
+    description:
+      - V(openai) asks LiteLLM for chat completions.
+      - V(openclaw) takes turns with an OpenClaw gateway, over its WebSocket, in its own container. From elsewhere its token carries no
+        right to that, and there it is already. So O(url), O(key_secret) and the options of the pod that asks are not for it.
+      - A model is V(provider/model) then, and a turn is one request. Who answered, and who failed before, is what the gateway tells.
+        A turn that ends with the gateway's error counts as lost, unless O(down) leaves nobody who could answer.
+    type: str
+    choices: [openai, openclaw]
+    default: openai
+  gateway:
+    description: With O(protocol=openclaw), where it is.
+    type: dict
+    suboptions:
+      namespace:
+        description: Its namespace. O(namespace) without it.
+        type: str
+      deployment:
+        description: Name of its Deployment. V(openclaw) without it.
+        type: str
+      container:
+        description: Name of the container, with Node. V(openclaw) without it.
+        type: str
   vantage:
     description:
       - Where the clients are. V(pod) is a short-lived pod, whose names, network policies and connections are those of real clients.
@@ -62,7 +85,8 @@ options:
     type: dict
     default: {}
   url:
-    description: Where the models are asked, such as V(http://litellm.ml.svc.cluster.local:4000/v1). Needed unless O(state=restored).
+    description: Where the models are asked, such as V(http://litellm.ml.svc.cluster.local:4000/v1). Needed unless O(state=restored)
+      or O(protocol=openclaw).
     type: str
   key_secret:
     description: The Secret with the key to ask with. From a pod its value never passes through the controller.
@@ -106,13 +130,20 @@ options:
           - The model groups that may answer, in LiteLLM's order, the primary first. O(models[].model) alone without it.
           - Each is a name, or a dictionary of C(model_group), C(name), C(api_base), C(models), C(says) and C(same_server_as).
             What is missing is asked of LiteLLM.
+          - Tiers of one group are told apart by C(says), a text that is in each of their answers.
         type: list
         elements: raw
       rate:
-        description: Requests a second, by the clock. 5 without it.
+        description:
+          - Requests a second, by the clock. 5 without it.
+          - With O(protocol=openclaw) at most so many turns a second, 1 without it, and one after the other, as a person takes them. Several
+            loads of a model, of different O(models[].name), are several persons with a conversation each.
         type: float
       stream:
-        description: Whether answers are streamed; V(both) is by turns.
+        description:
+          - Whether answers are streamed; V(both) is by turns, and what holds without it.
+          - OpenClaw always streams. There V(true) says that the first word is what is waited for, and V(false), which holds without it,
+            that the end of the turn is.
         type: str
         choices: ['true', 'false', both]
         default: both
@@ -123,10 +154,17 @@ options:
         description: What each prompt ends with.
         type: str
       max_tokens:
-        description: Longest answer. 64 without it.
+        description: Longest answer. 64 without it. Not with O(protocol=openclaw).
         type: int
+      turn:
+        description:
+          - With O(protocol=openclaw), V(full) is a turn as a person has it, with the agent's tools, in a conversation that is removed in
+            the end. It sends some 13,000 tokens. It holds without this.
+          - V(light) sends the question alone, and has no conversation.
+        type: str
+        choices: [full, light]
   down:
-    description: Model groups that the fault takes away. The first of each chain without it.
+    description: Model groups, or tiers by their C(name), that the fault takes away. The first of each chain without it.
     type: list
     elements: str
   fault:
@@ -137,17 +175,21 @@ options:
       kind:
         description:
           - V(none) only measures.
-          - V(scale) scales the Deployments to 0.
+          - V(scale) scales the Deployments to 0. With O(fault.url) an admin API is asked as well, as by V(http).
           - V(refuse), V(blackhole), V(hang), V(reset), V(cut), V(status) and V(slow) do so too, and lead their Services to a pod that
             refuses connections, leaves them unanswered, goes silent, resets, ends answers early, answers with an error, or answers slowly.
           - V(egress) takes the way to the backends from the pods of O(fault.clients), and from the pod that asks, by NetworkPolicies. Where
             the network enforces none, or lets open connections go on, the verdict is V(inconclusive).
           - V(secret) spoils a key of a Secret. The right value is kept in another Secret until it is restored.
+          - V(internet) takes the rules that lead to addresses out of O(fault.policy), the NetworkPolicy that lets the pods out. It is for
+            O(protocol=openclaw), and does what is said of V(egress) where the network enforces none.
           - V(http) asks an admin API to make the fault.
         type: str
         default: none
       backends:
-        description: What is broken. For V(secret) none.
+        description:
+          - What is broken. For V(secret) and V(internet) none.
+          - For V(http) it carries the note of what is to be undone.
         type: list
         elements: dict
         suboptions:
@@ -193,8 +235,15 @@ options:
         description: For V(egress), the Deployments whose pods lose their way, such as LiteLLM's.
         type: list
         elements: str
+      policy:
+        description: For V(internet), the name of the NetworkPolicy.
+        type: str
+      hosts:
+        description: For V(internet), names that the pods lose by it, such as V(api.anthropic.com). By them the probe sees that they have.
+        type: list
+        elements: str
       url:
-        description: For V(http), the address of the admin API.
+        description: For V(http) and V(scale), the address of the admin API. It is asked from a pod with O(image).
         type: str
       method_on:
         description: For V(http), the method that makes the fault. V(PUT) without it.
@@ -247,7 +296,8 @@ options:
         type: str
         required: true
       url:
-        description: Where it is read, from where the models are asked. LiteLLM's key is sent to LiteLLM alone.
+        description: Where it is read, from where the models are asked. LiteLLM's key is sent to LiteLLM alone,
+          and with O(protocol=openclaw) none.
         type: str
         required: true
       metric:
@@ -372,6 +422,23 @@ EXAMPLES = r"""
     report: reports
   register: drill
   failed_when: drill.verdict is not defined or drill.verdict != 'pass'
+
+- name: See whether OpenClaw answers within five seconds while nobody reaches Claude
+  homelab.llm.failover_probe:
+    name: openclaw-internet
+    title: Claude cannot be reached
+    namespace: apps
+    protocol: openclaw
+    models:
+      - model: anthropic/claude-opus-4-5
+        chain: [anthropic/claude-opus-4-5, litellm/vllm-qwen, litellm/ollama-qwen]
+    fault:
+      kind: internet
+      policy: openclaw
+      hosts: [api.anthropic.com]
+    thresholds:
+      - {id: NFR88, metric: worst_wait, limit: 5, unit: s}
+    report: reports
 
 - name: Undo whatever a drill that was killed has left
   homelab.llm.failover_probe:

@@ -35,7 +35,8 @@ attributes:
     support: full
     details:
       - The API server carries out a dry run with all its checks.
-      - A namespace that is not there yet is a warning, since the task that makes it was not carried out either.
+      - A namespace that is not there yet is a warning, since the task that makes it was not carried out either. So is a Secret to copy
+        from.
   diff_mode:
     support: full
     details:
@@ -204,7 +205,8 @@ created:
 fingerprints:
   description:
     - A mark of the value of each key that an option names and that is there, to see whether two runs mean the same value.
-    - Null in check mode for a value that is still to be generated, and for all when the Secret is still to be created.
+    - Null in check mode for a value that is still to be generated or whose source is still to be made, and for all when the Secret is
+      still to be created.
   returned: success
   type: dict
   sample: {"OPENAI_API_KEY": "9a0364b9e99b"}
@@ -287,6 +289,7 @@ def work(module: Module) -> None:
     veil.warn(client.warnings)
     if outcome.namespace_missing:
         veil.warn([report.warn_of_missing_namespace(asked)])
+    veil.warn(report.warn_of_missing_sources(asked, outcome.unknown))
     veil.succeed(**report.result(outcome, dry_run=dry_run), diff=report.diff(asked, outcome, dry_run=dry_run))
 
 

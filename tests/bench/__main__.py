@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Timings on the sandbox, each beside a rival in the same run: what counts is the ratio.
 
-`python tests/bench [sandbox] [site] [config] [rollout] [overhead] [outage] [probe]` runs those named, or all. Needs a sandbox
-that is up with site.yml converged on it (`make demo`).
+`python tests/bench [NAME...]` runs those named, or all; the names are those of BENCHES. Needs a sandbox that is up with site.yml
+converged on it (`make demo`), except for config and leaks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "support")]
 
 import chaos  # noqa: E402  # the path has to be set first
 import config  # noqa: E402
+import fallback  # noqa: E402
+import leaks  # noqa: E402
 import outage  # noqa: E402
 import overhead  # noqa: E402
 import probe  # noqa: E402
@@ -33,6 +35,8 @@ BENCHES = {
     "rollout": rollout.bench,
     "probe": probe.bench,
     "chaos": chaos.bench,
+    "fallback": fallback.bench,
+    "leaks": leaks.bench,
 }
 
 

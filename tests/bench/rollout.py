@@ -32,7 +32,7 @@ def bench() -> None:
     namespace = f"bench-{uuid.uuid4().hex[:8]}"
 
     def site(**more: Any) -> None:
-        variables = {"litellm_namespace": namespace, "litellm_exposure": "none", "litellm_verify": False, **more}
+        variables = {"litellm_namespace": namespace, "litellm_exposure": "none", "litellm_verify": False, "openclaw_enabled": False, **more}
         run(ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml", "-e", json.dumps(variables))
 
     def restart() -> None:

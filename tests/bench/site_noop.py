@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from measure import ANSIBLE, kubectl, report, run, seconds
 
-SITE = (ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml")
+SITE = (ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml", "-e", "openclaw_enabled=false")
 KINDS = "configmap,service,deployment,networkpolicy,ingressroute"
 
 

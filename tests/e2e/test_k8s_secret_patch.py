@@ -91,6 +91,15 @@ def test_a_source_that_is_not_there_is_named_before_anything_changes(patch: Any,
     assert secret.values is None
 
 
+def test_check_mode_takes_a_source_that_is_not_there_for_one_that_is_still_to_be_made(patch: Any, secret: Secret) -> None:
+    entries = [{"key": "TO", "from_name": "nowhere", "from_namespace": "default", "from_key": "FROM"}]
+    foretold = patch(check=True, copy=entries)
+    assert (foretold.result["actions"], foretold.result["fingerprints"]) == ({"TO": "added"}, {"TO": None})
+    assert "There is no Secret default/nowhere yet" in foretold.warnings[0]
+    secret.create({"TO": key()})
+    assert patch(check=True, copy=entries).result["fingerprints"] == {"TO": None}
+
+
 def test_keys_it_was_not_told_about_stay_whoever_writes_them(patch: Any, secret: Secret) -> None:
     theirs = key()
     secret.create({"THEIRS": theirs, "A": key()})

@@ -48,7 +48,12 @@ class Site:
     def play(self, name: str, *options: str, environ: dict[str, str | None] | None = None, **variables: Any) -> Played:
         """Run a playbook with these variables; `environ` changes its environment, None takes a variable out of it."""
         # What LiteLLM adds to a request is no matter of chance on a machine that runs two tests at once: the bench measures it.
-        own = {"litellm_namespace": self.namespace, "litellm_exposure": "none", "litellm_verify_overhead_ms": 1000}
+        own = {
+            "litellm_namespace": self.namespace,
+            "litellm_exposure": "none",
+            "litellm_verify_overhead_ms": 1000,
+            "openclaw_enabled": False,
+        }
         given = {**own, **variables}
         env = {**os.environ, "ANSIBLE_NOCOLOR": "1", **(environ or {})}
         # In a file, for a value may be a key: ansible-playbook shows its command line at -vvvv, and so does the process list.

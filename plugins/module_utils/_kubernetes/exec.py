@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -26,6 +26,9 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport 
 #: More than this of output is no answer but a mistake.
 _MOST = 16 << 20
 
+#: What is kept of the complaints of a command whose output is taken as it comes.
+_MOST_COMPLAINTS = 64 << 10
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -38,21 +41,8 @@ class Finished:
 
 def run(connection: Connection, namespace: str, pod: str, container: str | None, argv: Sequence[str], timeout: float) -> Finished:
     """Run `argv` and wait for its end, at most `timeout` seconds between two pieces of output. Raises ApiError when it could not be run."""
-    if connection.headers:
-        # Without this the command would be run with the rights of who logged in.
-        raise unconfigured("The Python package kubernetes cannot act as somebody else to run a command: log in as them")
-    transport, where = Transport(connection), f"{namespace}/{pod}"
-    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}"
-    # As kubectl does: what is wrong with the way there, the login or the pod is told better by an answer than by a failed upgrade.
-    transport.request("GET", path)
-    query = [("stdout", "true"), ("stderr", "true"), *([("container", container)] if container else []), *(("command", it) for it in argv)]
-    url = ws_client.get_websocket_url(f"{connection.configuration.host}{path}/exec?{urlencode(query)}")
-    try:
-        client = ws_client.WSClient(connection.configuration, url, transport.headers(), capture_all=False, binary=True)
-    except websocket.WebSocketBadStatusException as error:
-        raise transport.refuse(error.status_code, error.resp_body or b"") from None
-    except (websocket.WebSocketException, OSError) as error:
-        raise _broken(where, error) from None
+    where = f"{namespace}/{pod}"
+    transport, client = _start(connection, namespace, pod, container, argv)
     try:
         _wait(client, timeout, where)
         stdout, stderr, status = (
@@ -65,6 +55,79 @@ def run(connection: Connection, namespace: str, pod: str, container: str | None,
         client.close(timeout=1)
         transport.close()
     return Finished(stdout, stderr, _exit_code(status, where))
+
+
+class Output:
+    """A running command whose output is taken as it comes, so that it may be of any length. Every method raises ApiError.
+
+    `stderr` (its beginning) and `code` are known when all `pieces` have been taken.
+    """
+
+    def __init__(
+        self, connection: Connection, namespace: str, pod: str, container: str | None, argv: Sequence[str], timeout: float
+    ) -> None:
+        self._where = f"{namespace}/{pod}"
+        self._timeout = timeout
+        self._transport, self._client = _start(connection, namespace, pod, container, argv)
+        self._client.sock.settimeout(timeout)
+        self._complaints = self._status = b""
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._client.close(timeout=1)
+        self._transport.close()
+
+    @property
+    def stderr(self) -> str:
+        return self._complaints.decode(errors="replace")
+
+    @property
+    def code(self) -> int:
+        return _exit_code(self._status.decode(errors="replace"), self._where)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the standard output; a second time, what the first did not take."""
+        # Not the library's update(): it goes on reading into the memory as long as the server has more.
+        while self._client.sock.connected:
+            try:
+                kind, frame = self._client.sock.recv_data_frame(True)
+            except websocket.WebSocketTimeoutException:
+                raise ApiError(0, "Timeout", f"The command in pod {self._where} was silent for {self._timeout:.0f} s") from None
+            except websocket.WebSocketConnectionClosedException:
+                return
+            except (websocket.WebSocketException, OSError) as error:
+                raise _broken(self._where, error) from None
+            if kind == websocket.ABNF.OPCODE_CLOSE:
+                return
+            if kind not in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) or not frame.data:
+                continue
+            channel, data = frame.data[0], bytes(frame.data[1:])
+            if channel == ws_client.STDOUT_CHANNEL and data:
+                yield data
+            elif channel == ws_client.STDERR_CHANNEL:
+                self._complaints = (self._complaints + data)[:_MOST_COMPLAINTS]
+            elif channel == ws_client.ERROR_CHANNEL:
+                self._status += data
+
+
+def _start(connection: Connection, namespace: str, pod: str, container: str | None, argv: Sequence[str]) -> tuple[Transport, Any]:
+    if connection.headers:
+        # Without this the command would be run with the rights of who logged in.
+        raise unconfigured("The Python package kubernetes cannot act as somebody else to run a command: log in as them")
+    transport = Transport(connection)
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}"
+    # As kubectl does: what is wrong with the way there, the login or the pod is told better by an answer than by a failed upgrade.
+    transport.request("GET", path)
+    query = [("stdout", "true"), ("stderr", "true"), *([("container", container)] if container else []), *(("command", it) for it in argv)]
+    url = ws_client.get_websocket_url(f"{connection.configuration.host}{path}/exec?{urlencode(query)}")
+    try:
+        return transport, ws_client.WSClient(connection.configuration, url, transport.headers(), capture_all=False, binary=True)
+    except websocket.WebSocketBadStatusException as error:
+        raise transport.refuse(error.status_code, error.resp_body or b"") from None
+    except (websocket.WebSocketException, OSError) as error:
+        raise _broken(f"{namespace}/{pod}", error) from None
 
 
 def _wait(client: Any, timeout: float, where: str) -> None:

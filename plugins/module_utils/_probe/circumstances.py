@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,13 @@ def settings_of(expectation: Expectation, told: Mapping[str, Sequence[Mapping[st
     return found
 
 
-def litellm_versions(requests: Iterable[Request]) -> str:
+def attempts_of(requests: Iterable[Request]) -> str:
+    """Return whom OpenClaw left, why, and how often."""
+    found = Counter(each.attempts for each in requests if each.attempts)
+    return "; ".join(f"{what}: {count}" for what, count in found.most_common()) or "nobody"
+
+
+def versions(requests: Iterable[Request]) -> str:
     return ", ".join(sorted({each.version for each in requests if each.version})) or "unknown"
 
 

@@ -71,6 +71,8 @@ class Injection(Breaker):
             targets += self._targets(service(self._namespace, backend.service), deployment(self._namespace, backend.deployment))
         if self._fault.stands_in and not self._image:
             raise BadFault(f"fault {self.kind}: image must name one with python3 for the pod that stands in")
+        if self.kind == "internet":
+            targets = [{"name": f"service {host}", "url": f"https://{host}"} for host in self._fault.hosts]
         if self.kind == "egress":
             self._forbid({str(urlsplit(each["url"]).hostname) for each in targets})
         return targets if watches else []
@@ -138,7 +140,7 @@ class Injection(Breaker):
     def begin(self) -> None:
         fault = self._fault
         leaving = {ref: running_pods(self._resources, ref, self._objects[ref]) for ref in self._deployments if fault.scales}
-        off = {"method": fault.method_off, "url": fault.url, "body": fault.body_off, "image": self._image} if fault.kind == "http" else None
+        off = {"method": fault.method_off, "url": fault.url, "body": fault.body_off, "image": self._image} if fault.url else None
         self._injector.break_all(off)
         for manifest, backend in zip(self._stand_ins, fault.backends, strict=False):
             # Network policies shall treat it as whom it stands for. Not before: the Service still looked for these labels then.
@@ -146,7 +148,7 @@ class Injection(Breaker):
             self._resources.merge_patch(manifest, {"metadata": {"labels": template.get("labels") or {}}})
         for each in self._policies:
             self._resources.create(each)
-        if fault.kind == "http":
+        if fault.url:
             self._call({"method": fault.method_on, "url": fault.url, "body": fault.body_on, "image": self._image})
         grace = fault.grace or (GRACE if fault.stands_in else None)
         if grace is not None:
@@ -182,20 +184,28 @@ class Injection(Breaker):
         why = watcher.keep_the_reachable()
         if watcher.is_of_use and not why:
             return watcher, []
-        if self.kind == "egress":  # no pod ends, so the API server sees nothing
-            return None, [f"The probe's pod could not reach the backends before anything was broken ({'; '.join(why)})."]
+        if self.kind in ("egress", "internet"):  # no pod ends, so the API server sees nothing
+            return None, [f"The probe could not reach what is to be cut off before anything was broken ({'; '.join(why)})."]
         notes = (
             [f"Backends were watched through the API server only, for the probe's pod cannot reach them ({'; '.join(why)})."] if why else []
         )
         return ByPods(self._resources, self._deployments), notes
 
 
+_RESOURCES = {
+    "Deployment": ("apps", "deployments"),
+    "NetworkPolicy": ("networking.k8s.io", "networkpolicies"),
+    "Secret": ("", "secrets"),
+    "Service": ("", "services"),
+}
+
+
 def rights(fault: Fault, namespace: str) -> list[Right]:
     """Return what breaking and restoring needs."""
     needed = [Right(namespace, "", "pods", "list")] if fault.scales or fault.kind == "secret" else []
     for ref in plan.refs(fault, namespace):
-        group = "apps" if ref.kind == "Deployment" else ""
-        needed += [Right(namespace, group, f"{ref.kind.lower()}s", verb, ref.name) for verb in ("get", "patch")]
+        group, resource = _RESOURCES[ref.kind]
+        needed += [Right(namespace, group, resource, verb, ref.name) for verb in ("get", "patch")]
     if fault.scales:
         needed.append(Right(namespace, "discovery.k8s.io", "endpointslices", "list"))
     if fault.stands_in:

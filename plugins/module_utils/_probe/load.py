@@ -18,6 +18,11 @@ from urllib.parse import urlsplit
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, worker
 
+#: Who speaks what: OpenClaw's turns are taken by another worker, turns.mjs.
+PROTOCOLS = (*asking.PROTOCOLS, "openclaw")
+SCHEMES = {"openclaw": ("ws",)}
+#: A turn of OpenClaw: as a person has it, with tools, in a conversation; or with the question alone.
+TURNS = ("full", "light")
 #: Requests per second that the worker was measured with. More may be late by themselves, and the judgement would say so.
 FASTEST = 100.0
 
@@ -40,17 +45,21 @@ class Load:
     prompt_tokens: int = 20
     prompt_suffix: str = ""
     max_tokens: int = 64
+    turn: str = "full"
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
+        schemes = SCHEMES.get(self.protocol, ("http", "https"))
         problems = {
             "name must not be empty": not self.name,
-            f"'{self.url}' is no http:// or https:// address": parts.scheme not in ("http", "https") or not parts.hostname,
+            f"'{self.url}' is no {' or '.join(f'{each}://' for each in schemes)} address": parts.scheme not in schemes
+            or not parts.hostname,
             "url must hold no user and password: use key_env": "@" in parts.netloc,
             "model must not be empty": not self.model,
             f"rate must be above 0 and at most {FASTEST:g} a second, it is {self.rate}": not 0 < self.rate <= FASTEST,
             f"stream must be true, false or both, it is {self.stream!r}": self.stream not in (True, False, "both"),
-            f"protocol '{self.protocol}' is none of {', '.join(asking.PROTOCOLS)}": self.protocol not in asking.PROTOCOLS,
+            f"protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}": self.protocol not in PROTOCOLS,
+            f"turn must be {' or '.join(TURNS)}, it is {self.turn!r}": self.turn not in TURNS,
             f"prompt_tokens must be at least 1, it is {self.prompt_tokens}": self.prompt_tokens < 1,
             f"max_tokens must be at least 1, it is {self.max_tokens}": self.max_tokens < 1,
         }

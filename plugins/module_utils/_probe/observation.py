@@ -22,7 +22,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.task import Bad
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import Lost, Vantage
 
 PAUSE = 0.05
-#: Seconds for LiteLLM to be looked at; and, beside the clients' grace, for the worker's last words.
+#: Seconds for LiteLLM, or the gateway, to be looked at; and, beside the clients' grace, for the worker's last words.
 LOOK, LAST_WORDS = 30.0, 10.0
 
 
@@ -45,23 +45,23 @@ class Observation:
         self.live: Live
 
     def begin(self, plan: Plan, look: dict[str, Any]) -> None:
-        """Let the clients begin. Raises BadTask when LiteLLM does not serve what is asked, Lost, ApiError."""
+        """Let the clients begin. Raises BadTask when what is asked is not served, Lost, ApiError."""
         self._vantage.start(plan, look)
         self._grace = plan.grace_s
         until = time.monotonic() + LOOK
         while self.watcher.look is None:
             self._vantage.check()
             if time.monotonic() > until:
-                raise Lost(f"LiteLLM at {self._task.url} was not looked at within {LOOK:.0f} s")
+                raise Lost(f"{self._task.front} was not looked at within {LOOK:.0f} s")
             time.sleep(PAUSE)
             self.watcher.take(self._vantage.watcher_lines())
-        found = self.watcher.look
+        found, where = self.watcher.look, self._task.gateway or self._task.url
         if found["error"]:
-            raise BadTask(f"url: {self._task.url} {found['error']}")
+            raise BadTask(f"{'gateway' if self._task.gateway else 'url'}: {where} {found['error']}")
         if unread := {tier: why for tier, why in self.watcher.uncounted.items() if why}:
             raise BadTask("; ".join(f"counters: {tier} cannot be read: {why}" for tier, why in unread.items()))
         if missing := self._task.unserved(found["served"]):
-            raise BadTask(f"models: {', '.join(missing)} is not served at {self._task.url}; there are {', '.join(found['served'])}")
+            raise BadTask(f"models: {', '.join(missing)} is not served at {where}; there are {', '.join(found['served'])}")
         try:
             self.expectation = self._task.expectation(found["tiers"])
         except BadExpectation as error:

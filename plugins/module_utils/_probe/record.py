@@ -44,7 +44,10 @@ class NotARecord(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One request. What did not happen is None (times) or empty; LiteLLM's headers are as it sent them."""
+    """One request. What did not happen is None (times) or empty; LiteLLM's headers are as it sent them.
+
+    Of OpenClaw, `model_group` is provider/model, and `attempts` who failed before, each with the gateway's reason.
+    """
 
     id: str
     load: str
@@ -73,6 +76,7 @@ class Request:
     retries: str = ""
     cache_key: str = ""
     version: str = ""
+    attempts: str = ""
 
     @property
     def answered(self) -> bool:

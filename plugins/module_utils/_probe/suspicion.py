@@ -200,6 +200,5 @@ def find_not_back(sights: Sequence[Sight], phases: Phases, expectation: Expectat
             waited = phases.ended - phases.backend_ready
             yield Finding(
                 "not_recovered",
-                f"{chain.primary.name} was ready again, and {waited:.0f} s later LiteLLM still did not "
-                f"send every request for {chain.asked} there.",
+                f"{chain.primary.name} was ready again, and {waited:.0f} s later still not every request for {chain.asked} was sent there.",
             )

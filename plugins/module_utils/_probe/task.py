@@ -23,11 +23,14 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.expectation imp
     threshold_of,
 )
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import BadFault, Fault, fault_of
+from ansible_collections.homelab.llm.plugins.module_utils._probe.gateway import URL as GATEWAY_URL
+from ansible_collections.homelab.llm.plugins.module_utils._probe.gateway import Gateway
 from ansible_collections.homelab.llm.plugins.module_utils._probe.load import BadLoad, Load, Plan
 from ansible_collections.homelab.llm.plugins.module_utils._probe.tier import Tier
 
 KEY_ENV = "FAILOVER_PROBE_KEY"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+_SHAPE = ("rate", "stream", "prompt_tokens", "prompt_suffix", "max_tokens", "turn")
 _TIER = frozenset({"model_group", "name", "api_base", "models", "says", "same_server_as"})
 
 
@@ -82,18 +85,24 @@ class Task:
     backend_path: str
     clean_errors: bool
     meters: tuple[Meter, ...] = ()
+    gateway: Gateway | None = None
+
+    @property
+    def front(self) -> str:
+        """Who is asked."""
+        return str(self.gateway) if self.gateway else f"LiteLLM at {self.url}"
 
     def plan(self, *, ca_file: str | None, verify: bool) -> Plan:
         loads = [*(each.load for each in self.asked), *self.direct]
         return Plan(loads, seconds=self.durations.longest, timeout_s=self.patience, ca_file=ca_file, verify=verify)
 
     def expectation(self, tiers: Mapping[str, Sequence[Mapping[str, str]]]) -> Expectation:
-        """Return what is expected; `tiers` is what LiteLLM told of its model groups. Raises BadExpectation."""
+        """Return what is expected; `tiers` is what whoever is asked told of its model groups. Raises BadExpectation."""
         chains = [
             Chain(
                 each.load.model,
                 tuple(_tier(tier, tiers.get(tier["model_group"], ())) for tier in each.chain),
-                frozenset(str(tier.get("name") or tier["model_group"]) for tier in each.chain if tier["model_group"] in self.down),
+                frozenset(_name(tier) for tier in each.chain if {_name(tier), tier["model_group"]} & self.down),
             )
             for each in self.asked
         ]
@@ -104,16 +113,20 @@ class Task:
         return Expectation(tuple(chains), self.thresholds, others, direct, minimum=self.minimum, clean_errors=self.clean_errors)
 
     def unserved(self, served: Sequence[str]) -> list[str]:
-        """Return the models that are asked or fallen back to and that LiteLLM does not serve."""
+        """Return the models that are asked or fallen back to and that are not served."""
         wanted = dict.fromkeys(name for each in self.asked for name in (each.load.model, *each.groups))
         return [name for name in wanted if name not in served]
+
+
+def _name(tier: Mapping[str, Any]) -> str:
+    return str(tier.get("name") or tier["model_group"])
 
 
 def _tier(given: Mapping[str, Any], told: Sequence[Mapping[str, str]]) -> Tier:
     group = str(given["model_group"])
     bases = {each["api_base"] for each in told}
     return Tier(
-        name=str(given.get("name") or group),
+        name=_name(given),
         model_group=group,
         # Deployments at several addresses: the group's name alone tells who answered.
         api_base=str(given.get("api_base") or (next(iter(bases)) if len(bases) == 1 else "")),
@@ -135,23 +148,28 @@ def _task_of(params: Mapping[str, Any]) -> Task:
     name = params["name"]
     if not _NAME.fullmatch(name):
         raise BadTask(f"name: '{name}' must be at most 40 small letters, digits and hyphens: reports and pods are named after it")
-    if not params.get("url"):
+    protocol = params.get("protocol") or "openai"
+    gateway = _gateway(params) if protocol == "openclaw" else None
+    url = GATEWAY_URL if gateway else params.get("url")
+    if not url:
         raise BadTask("url: say where LiteLLM is, for example http://litellm.ml.svc.cluster.local:4000/v1")
     if all(each.get("url") for each in params.get("models") or ()):
         raise BadTask("models: name at least one to ask")
     fault = fault_of(params.get("fault") or {})
     elsewhere = params.get("vantage") == "controller" or params.get("vantage_namespace") not in (None, params["namespace"])
-    if fault.kind == "egress" and elsewhere:
+    if fault.kind == "egress" and (elsewhere or gateway):
         raise BadTask("fault egress: only a pod in the namespace of the backends sees that the way is gone: ask from there")
+    if fault.kind == "internet" and not gateway:
+        raise BadTask("fault internet: only OpenClaw's own pod sees that the way is gone: it is for the protocol openclaw")
     key_env = KEY_ENV if params.get("key_secret") or params.get("key") else ""
-    asked = tuple(_asked(each, params["url"], key_env) for each in params["models"] if not each.get("url"))
+    asked = tuple(_asked(each, url, key_env, protocol) for each in params["models"] if not each.get("url"))
     straight = [each for each in params["models"] if each.get("url")]
     direct = tuple(_load(each, each["url"], "", each.get("name") or f"direct-{each['model']}") for each in straight)
     task = Task(
         name=name,
         title=params.get("title") or name,
         namespace=params["namespace"],
-        url=params["url"],
+        url=url,
         asked=asked,
         direct=direct,
         fault=fault,
@@ -163,11 +181,22 @@ def _task_of(params: Mapping[str, Any]) -> Task:
         backend_path=params["backend_path"],
         clean_errors=bool(params.get("clean_errors")),
         meters=tuple(meter_of(each) for each in params.get("counters") or ()),
+        gateway=gateway,
     )
     # What is wrong with loads and chains is said now, not when a pod runs.
     task.plan(ca_file=None, verify=True)
     task.expectation({})
     return task
+
+
+def _gateway(params: Mapping[str, Any]) -> Gateway:
+    """Where OpenClaw is, whose turns are asked from within it: what else says where to ask from, or with which key, has no meaning."""
+    if given := [name for name in ("url", "key_secret", "vantage_namespace", "ca_file") if params.get(name)]:
+        raise BadTask(f"{', '.join(given)}: not for the protocol openclaw, whose turns are taken in the gateway's own container")
+    if any(each.get("url") for each in params.get("models") or ()):
+        raise BadTask("models: url: not for the protocol openclaw; what a backend does alone is another drill")
+    where = {name: value for name, value in (params.get("gateway") or {}).items() if value}
+    return Gateway(**{"namespace": params["namespace"], **where})
 
 
 def _thresholds(params: Mapping[str, Any], name: str) -> tuple[Threshold, ...]:
@@ -177,25 +206,30 @@ def _thresholds(params: Mapping[str, Any], name: str) -> tuple[Threshold, ...]:
     return given + (catalogue.of_drill(catalogue.load(entries), params.get("proves") or name) if entries else ())
 
 
-def _asked(given: Mapping[str, Any], url: str, key_env: str) -> Asked:
+def _asked(given: Mapping[str, Any], url: str, key_env: str, protocol: str) -> Asked:
     chain = [{"model_group": each} if isinstance(each, str) else dict(each) for each in given.get("chain") or [given["model"]]]
     for tier in chain:
         if unknown := set(tier) - _TIER:
             raise BadTask(f"models: {given['model']}: a tier has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_TIER))}")
         if not tier.get("model_group"):
             raise BadTask(f"models: {given['model']}: a tier of its chain has no model_group")
-    return Asked(_load(given, url, key_env, given.get("name") or given["model"]), tuple(chain))
+    return Asked(_load(given, url, key_env, given.get("name") or given["model"], protocol), tuple(chain))
 
 
-def _load(given: Mapping[str, Any], url: str, key_env: str, name: str) -> Load:
-    stream: Any = {"true": True, "false": False, "both": "both"}[given["stream"]]
-    shape = {each: given[each] for each in ("rate", "prompt_tokens", "prompt_suffix", "max_tokens") if given.get(each) is not None}
-    return Load(name=name, url=url, model=given["model"], stream=stream, key_env=key_env, **shape)
+def _load(given: Mapping[str, Any], url: str, key_env: str, name: str, protocol: str = "openai") -> Load:
+    # A turn is judged as a whole, and one person takes one after the other.
+    usual: dict[str, Any] = {"stream": "false", "rate": 1.0} if protocol == "openclaw" else {"stream": "both"}
+    told = {each: given[each] for each in _SHAPE if given.get(each) is not None}
+    shape = {**usual, **told}
+    if protocol != "openclaw" and "turn" in told:
+        raise BadTask(f"models: {given['model']}: turn is for the protocol openclaw")
+    shape["stream"] = {"true": True, "false": False, "both": "both"}[shape["stream"]]
+    return Load(name=name, url=url, model=given["model"], key_env=key_env, protocol=protocol, **shape)
 
 
 def _down(given: Sequence[str] | None, asked: Sequence[Asked], fault: Fault) -> frozenset[str]:
-    """The model groups that the fault takes away: the first of each chain unless told."""
-    known = {group for each in asked for group in each.groups}
+    """The model groups, or tiers by their names, that the fault takes away: the first of each chain unless told."""
+    known = {name for each in asked for tier in each.chain for name in (_name(tier), str(tier["model_group"]))}
     if given is not None:
         if unknown := sorted(set(given) - known):
             raise BadTask(f"down: {', '.join(unknown)} is in no chain; there are {', '.join(sorted(known))}")

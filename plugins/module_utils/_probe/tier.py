@@ -84,6 +84,8 @@ def served_by(request: Request, tiers: Sequence[Tier]) -> Served:
     if same:
         return Served("", "same_server", claimed)
     found = [tier for tier in tiers if _is_of(request, tier)]
+    # Tiers of one group, such as those behind LiteLLM for OpenClaw, are told apart by what they say.
+    found = [tier for tier in found if tier.says in request.said] if len(found) > 1 and all(tier.says for tier in found) else found
     if len(found) != 1:
         return Served("", "unknown", claimed)
     tier = found[0]

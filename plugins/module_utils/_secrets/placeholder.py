@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: What providers put in front of their keys: `sk-`, `sk-proj-`, `sk-ant-api03-`, `gsk_`, `hf_`, `xai-` … It says nothing about the rest.
-_PREFIX = re.compile(r"(?:sk|pk|rk|gsk|hf|xai)(?:[-_](?:proj|ant|or|svcacct|admin|api\d\d|v\d|lf|live|test))*[-_]", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"(?:sk|pk|rk|gsk|hf|xai)(?:[-_](?:proj|ant|or|svcacct|(?:api|oat|ort|sid|admin)\d\d|admin|v\d|lf|live|test))*[-_]", re.IGNORECASE
+)
 
 #: What people hang on a stand-in: `dummy-api-key`, `example_token`, `changeme123`, `TODO!`.
 _TAIL = r"(?:[-_ ]?(?:api)?[-_ ]?(?:key|token|secret|password|value))?[-_ ]?(?:here|\d{0,4})[!.?]*"
@@ -86,6 +88,12 @@ class PlaceholderRule:
             or _first_match(added, text)
         )
         return f"is a placeholder ({name})" if name else None
+
+
+def provider_prefix(text: str) -> str:
+    """Return what a provider puts in front of all its keys, "" when it is none that is known."""
+    found = _PREFIX.match(text)
+    return found[0] if found else ""
 
 
 def is_empty(value: bytes) -> bool:

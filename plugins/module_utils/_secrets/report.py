@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.errors import ApiError
@@ -50,11 +50,17 @@ def warn_of_missing_namespace(request: Request) -> str:
     return f"There is no namespace {request.namespace} yet: what the API server would say to {request} is not known"
 
 
+def warn_of_missing_sources(request: Request, unknown: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each Secret that is to be copied from and is not there yet."""
+    for source in sorted({f"{request.copies[key].namespace}/{request.copies[key].name}" for key in unknown}):
+        yield f"There is no Secret {source} yet: what is to be copied from it to {request} is not known"
+
+
 def _after(outcome: Outcome, *, dry_run: bool) -> dict[str, str | None]:
     """Return the fingerprints of the named keys' values, None where it takes the real run to know it."""
-    actions = outcome.plan.actions
+    unknown = outcome.unknown | {key for key, action in outcome.plan.actions.items() if dry_run and action == "generated"}
     return {
-        key: None if dry_run and (outcome.created or actions[key] == "generated") else fingerprint(outcome.uid, key, value)
+        key: None if key in unknown or (dry_run and outcome.created) else fingerprint(outcome.uid, key, value)
         for key, value in outcome.plan.after.items()
     }
 

@@ -41,7 +41,7 @@ class Server(Protocol):
 class Outcome:
     """`uid` is "" when there is no Secret and nothing to do, provisional when it was created in a dry run.
 
-    `before` are the named keys' values as they were.
+    `before` are the named keys' values as they were, `unknown` the keys whose source is not there yet in a dry run.
     """
 
     plan: planning.Plan
@@ -49,6 +49,7 @@ class Outcome:
     uid: str
     created: bool = False
     namespace_missing: bool = False
+    unknown: frozenset[str] = frozenset()
 
 
 class Contended(Exception):
@@ -61,7 +62,7 @@ def converge(server: Server, request: Request, *, dry_run: bool, remember: Calla
     `remember` is told every value before it is used, so that the caller can hide it. Raises Refused before anything is changed, Contended,
     or ApiError.
     """
-    request = _fetch_copies(server, request, remember)
+    request, unknown = _fetch_copies(server, request, remember, dry_run)
     if problems := list(planning.find_problems(request.wanted)):
         raise Refused(f"{request} was not touched", problems)
     made: dict[str, bytes] = {}
@@ -81,10 +82,11 @@ def converge(server: Server, request: Request, *, dry_run: bool, remember: Calla
         plan = planning.make_plan(request.wanted, current, make)
         if problems := [*_find_obstacles(request, secret, plan), *planning.find_shortcomings(request.wanted, plan, current)]:
             raise Refused(f"{request} was not touched", problems)
+        outcome = Outcome(plan, before, _uid(secret), unknown=unknown)
         if not plan.changes:
-            return Outcome(plan, before, _uid(secret))
+            return outcome
         try:
-            return _write(server, request, secret, Outcome(plan, before, _uid(secret)), dry_run)
+            return _write(server, request, secret, outcome, dry_run)
         except ApiError as error:
             if not error.is_conflict and (error.status != 404 or error.is_missing_namespace or secret is None):
                 raise
@@ -93,22 +95,29 @@ def converge(server: Server, request: Request, *, dry_run: bool, remember: Calla
     raise Contended(f"{request} was changed by somebody else in each of {TRIES} tries: find the other writer, or run again when it is done")
 
 
-def _fetch_copies(server: Server, request: Request, remember: Callable[[Iterable[bytes]], None]) -> Request:
-    """Return the request with the values of its copies among its values."""
-    fetched: dict[tuple[str, str], dict[str, bytes]] = {}
-    values, problems = dict(request.wanted.values), []
+def _fetch_copies(
+    server: Server, request: Request, remember: Callable[[Iterable[bytes]], None], dry_run: bool
+) -> tuple[Request, frozenset[str]]:
+    """Return the request with the values of its copies among its values, and the keys whose value is not known yet."""
+    fetched: dict[tuple[str, str], dict[str, Any] | None] = {}
+    values, problems, unknown = dict(request.wanted.values), [], set()
     for key, source in request.copies.items():
         where = (source.namespace, source.name)
         if where not in fetched:
-            fetched[where] = _decode(server.get("secrets", *where))
-        if source.key in fetched[where]:
-            values[key] = fetched[where][source.key]
+            fetched[where] = server.get("secrets", *where)
+        found = _decode(fetched[where])
+        if source.key in found:
+            values[key] = found[source.key]
             remember([values[key]])
+        elif fetched[where] is None and dry_run:
+            # The task that makes that Secret was not carried out either. No value can be the one that is there by chance.
+            values[key] = secrets.token_hex(32).encode()
+            unknown.add(key)
         else:
             problems.append(f"{key} cannot be copied: there is no {source}")
     if problems:
         raise Refused(f"{request} was not touched", problems)
-    return replace(request, wanted=replace(request.wanted, values=values))
+    return replace(request, wanted=replace(request.wanted, values=values)), frozenset(unknown)
 
 
 def _find_obstacles(request: Request, secret: Mapping[str, Any] | None, plan: planning.Plan) -> Iterable[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 
 from sandbox import cgroups, manifests, pki, preflight, programs, store
 from sandbox.cache import files_below, hash_of, locked, remove
-from sandbox.cloud import CLOUD_HOSTS
+from sandbox.cloud import CLOUD_HOSTS, fresh_keys
 from sandbox.errors import SandboxError
 from sandbox.images import images, loaded_images
 from sandbox.paths import CHECKOUT, SOURCE, cache_root
@@ -173,8 +172,8 @@ class Box:
         (self.folder / "kubeconfigs").mkdir(exist_ok=True)
         for user in KUBECONFIG_USERS:
             pki.write_kubeconfig(self.folder / "kubeconfigs" / user, self.folder / "pki", user, numbers["api"])
-        if not self.keys:
-            self._write("keys.json", {host.key_variable: host.key_prefix + secrets.token_hex(24) for host in CLOUD_HOSTS})
+        # Those that it has outlive `down`; a newer version of this code may want more.
+        self._write("keys.json", {**fresh_keys(), **self.keys})
         store.clone(store.build(loaded_images()) / "containerd", self.folder / "containerd")
         # Its own copy of this code: the checkout may change or go while it runs.
         shutil.copytree(SOURCE / "lib" / "sandbox", self.folder / "lib" / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))

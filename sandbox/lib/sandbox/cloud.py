@@ -1,7 +1,8 @@
-"""The hosts that the upstream simulator answers for: production names, protocol, port in its pod and the variable of its key."""
+"""The hosts that the upstream simulator answers for: production names, protocol, port in its pod and the variables of its keys."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 
@@ -12,8 +13,8 @@ class CloudHost:
     name: str
     protocol: str
     port: int
-    key_variable: str
-    key_prefix: str
+    #: Variable and prefix of each key that it takes.
+    keys: tuple[tuple[str, str], ...]
 
     @property
     def service(self) -> str:
@@ -21,12 +22,19 @@ class CloudHost:
         return self.name.replace(".", "-")
 
 
+#: An API key, and the token of a subscription (`claude setup-token`).
+_ANTHROPIC = (("ANTHROPIC_API_KEY", "sk-ant-api03-"), ("ANTHROPIC_OAUTH_TOKEN", "sk-ant-oat01-"))
 CLOUD_HOSTS = (
-    CloudHost("api.openai.com", "openai", 8441, "OPENAI_API_KEY", "sk-proj-"),
-    CloudHost("api.groq.com", "groq", 8442, "GROQ_API_KEY", "gsk_"),
-    CloudHost("generativelanguage.googleapis.com", "gemini", 8443, "GEMINI_API_KEY", "AIza"),
-    CloudHost("api.mistral.ai", "mistral", 8444, "MISTRAL_API_KEY", ""),
-    CloudHost("ollama.com", "ollama", 8445, "OLLAMA_API_KEY", ""),
-    CloudHost("api.anthropic.com", "anthropic", 8446, "ANTHROPIC_API_KEY", "sk-ant-api03-"),
+    CloudHost("api.openai.com", "openai", 8441, (("OPENAI_API_KEY", "sk-proj-"),)),
+    CloudHost("api.groq.com", "groq", 8442, (("GROQ_API_KEY", "gsk_"),)),
+    CloudHost("generativelanguage.googleapis.com", "gemini", 8443, (("GEMINI_API_KEY", "AIza"),)),
+    CloudHost("api.mistral.ai", "mistral", 8444, (("MISTRAL_API_KEY", ""),)),
+    CloudHost("ollama.com", "ollama", 8445, (("OLLAMA_API_KEY", ""),)),
+    CloudHost("api.anthropic.com", "anthropic", 8446, _ANTHROPIC),
 )
 ADMIN_PORT = 9900
+
+
+def fresh_keys() -> dict[str, str]:
+    """Return a throwaway key for each variable."""
+    return {variable: prefix + secrets.token_hex(24) for host in CLOUD_HOSTS for variable, prefix in host.keys}

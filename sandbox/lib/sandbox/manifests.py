@@ -98,7 +98,7 @@ def _simulator(name: str, namespace: str, image: Image, hosts: list[str], ports:
 def _upstreams(keys: dict[str, str], certificate: dict[str, str]) -> list[dict[str, Any]]:
     image = images()["upstream"]
     cloud = [f"{host.name}={host.protocol}:{host.port}:tls" for host in CLOUD_HOSTS]
-    accepted = {host.name: keys[host.key_variable] for host in CLOUD_HOSTS}
+    accepted = {host.name: "\n".join(keys[variable] for variable, _prefix in host.keys) for host in CLOUD_HOSTS}
     return [
         _namespace("ml"),
         _namespace("upstream"),

@@ -16,6 +16,9 @@ from upstream.reply import Reply
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
+#: What `claude setup-token` makes, and the beta without which the API takes none.
+_TOKEN, _TOKEN_BETA = "sk-ant-oat", "oauth-2025-04-20"
+
 
 def _turns(body: Mapping[str, Any]) -> Iterator[Turn]:
     if body.get("system"):
@@ -131,7 +134,10 @@ def _show(looked: Looked) -> Json | ErrorAnswer:
 
 
 def _credential(headers: Mapping[str, str], _query: Mapping[str, str]) -> str:
-    return headers.get("x-api-key") or bearer(headers)
+    """A subscription's token counts where it belongs only: as Bearer, with the beta that allows it."""
+    found = headers.get("x-api-key") or bearer(headers)
+    in_place = found == bearer(headers) and _TOKEN_BETA in headers.get("anthropic-beta", "")
+    return "" if found.startswith(_TOKEN) and not in_place else found
 
 
 ANTHROPIC = Provider(

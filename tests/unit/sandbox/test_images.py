@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
+import yaml
 
 from sandbox.errors import SandboxError
 from sandbox.images import images, loaded_images, named
+from sandbox.paths import CHECKOUT
 from sandbox.programs import PROGRAMS
 
 
@@ -37,3 +42,30 @@ def test_the_programs_that_images_copy_exist() -> None:
 def test_an_unknown_name_is_refused_with_the_choices() -> None:
     with pytest.raises(SandboxError, match=r"no image 'ollamma'\n.*choose from .*litellm"):
         named("ollamma")
+
+
+def test_no_lock_file_says_where_packages_come_from() -> None:
+    """So that it builds from whatever registry a machine uses."""
+    locks = [path for image in images().values() for path in image.folder.iterdir() if "lock" in path.name]
+    assert {path.suffix for path in locks} == {".lock", ".json"}
+    assert [path for path in locks if re.search(r"https?:|registry", path.read_text())] == []
+
+
+def test_every_package_of_npm_is_pinned_by_its_hash() -> None:
+    lock = json.loads((images()["openclaw"].folder / "package-lock.json").read_text())
+    # What is in the bundle of another has no hash of its own.
+    packages = {name: package for name, package in lock["packages"].items() if name and not package.get("inBundle")}
+    assert len(packages) > 300
+    assert [name for name, package in packages.items() if not package.get("integrity", "").startswith("sha512-")] == []
+
+
+def test_the_image_holds_the_version_that_it_is_named_after() -> None:
+    image = images()["openclaw"]
+    package = json.loads((image.folder / "package.json").read_text())
+    assert package["dependencies"] == {"openclaw": image.reference.rpartition(":")[2]}
+
+
+@pytest.mark.parametrize("role", ["litellm", "openclaw"])
+def test_the_roles_run_the_images_that_the_sandbox_has(role: str) -> None:
+    defaults = yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text())
+    assert defaults[f"{role}_image"] == images()[role].reference

@@ -192,6 +192,17 @@ class TestAnthropic:
         body = {"model": self.MODEL, "max_tokens": 99, "messages": [{"role": "user", "content": content}], **more}
         return simulator.ask(self.HOST, "/v1/messages", body)
 
+    def test_a_subscriptions_token_counts_where_it_belongs_only(self, simulator: Running) -> None:
+        token = "sk-ant-oat01-right"
+        (simulator.keys / self.HOST).write_text(f"sk-ant-api03-right\n{token}\n")
+        beta = {"anthropic-beta": "claude-code-20250219,oauth-2025-04-20"}
+        as_bearer = {"Authorization": f"Bearer {token}"}
+        statuses = [
+            simulator.get(self.HOST, "/v1/models", headers).status
+            for headers in ({**as_bearer, **beta}, as_bearer, {"x-api-key": token, **beta}, {"x-api-key": "sk-ant-api03-right"})
+        ]
+        assert statuses == [200, 401, 401, 200]
+
     def test_a_whole_answer(self, simulator: Running) -> None:
         answer = self.ask(simulator, "one two").json
         assert answer["content"] == [{"type": "text", "text": f"Answer 1 from {self.HOST} ({self.MODEL})"}]

@@ -44,6 +44,10 @@ def secret(namespace: str, name: str) -> Ref:
     return Ref("v1", "Secret", namespace, name)
 
 
+def network_policy(namespace: str, name: str) -> Ref:
+    return Ref("networking.k8s.io/v1", "NetworkPolicy", namespace, name)
+
+
 @dataclass(frozen=True)
 class Edit:
     """One field. None: it is not there. `in_backup`: what it was is secret and in the backup, `before` says nothing then."""

@@ -10,7 +10,8 @@
 | refuse, blackhole, hang, reset, cut, status, slow | replicas 0 | selector: the stand-in | a pod that stands in |
 | secret | (restart: an annotation of its pods) | | the Secret's key; the right value in a backup Secret |
 | egress | (journal only) | | a NetworkPolicy for the clients' pods, and one for the probe's |
-| http | (journal only) | | a request to an admin API |
+| internet | | | the rules of a NetworkPolicy that lead to addresses |
+| http, and scale with `url` | (journal only; replicas 0) | | a request to an admin API |
 
 A Service alone would not do: LiteLLM keeps its connections, and connection tracking keeps them translated to the old pod. So the backend
 goes too, which ends them.
@@ -48,6 +49,8 @@ def refs(fault: Fault, namespace: str) -> list[Ref]:
     found = [change.service(namespace, each.service) for each in fault.backends if fault.scales or fault.kind == "egress"]
     if fault.kind == "secret":
         found.append(change.secret(namespace, fault.secret))
+    if fault.kind == "internet":
+        found.append(change.network_policy(namespace, fault.policy))
     names = [*(each.deployment for each in fault.backends if fault.kind != "secret"), *fault.restart, *fault.clients]
     return found + [change.deployment(namespace, name) for name in names]
 
@@ -63,6 +66,8 @@ def _steps(fault: Fault, run: str, objects: Mapping[Ref, Object]) -> Iterator[St
             yield from _of_service(fault, run, ref, found)
         elif ref.kind == "Secret":
             yield Step(ref, (_spoilt(fault, ref, found),))
+        elif ref.kind == "NetworkPolicy":
+            yield Step(ref, (_without_internet(ref, found),))
         elif fault.scales:
             yield Step(ref, (_scaled(ref, found),))
         elif fault.kind == "secret":
@@ -89,6 +94,21 @@ def _of_service(fault: Fault, run: str, ref: Ref, found: Object) -> Iterator[Ste
         raise BadFault(f"{ref} has no selector: its endpoints are made by somebody else")
     if fault.stands_in:
         yield Step(ref, (Edit(("spec", "selector"), spec["selector"], {STAND_IN: run}),))
+
+
+def _without_internet(ref: Ref, found: Object) -> Edit:
+    """What one policy allows no other takes away: so the policy that lets the pods out is changed itself."""
+    spec = found.get("spec") or {}
+    rules = spec.get("egress") or []
+    if "Egress" not in (spec.get("policyTypes") or ()):
+        raise BadFault(f"{ref} says nothing about where its pods may go, so there is nothing to take from it")
+    inside = [rule for rule in rules if not any("ipBlock" in peer for peer in rule.get("to") or ())]
+    anywhere = [rule for rule in inside if not rule.get("to") and {port.get("port") for port in rule.get("ports") or [{}]} != {53}]
+    if len(inside) == len(rules) or anywhere:
+        raise BadFault(f"{ref} has {'a rule that lets its pods everywhere' if anywhere else 'no rule that leads to addresses'}")
+    if not inside:
+        raise BadFault(f"{ref} would have no rule left, not even one to a name server")
+    return Edit(("spec", "egress"), rules, inside)
 
 
 def _spoilt(fault: Fault, ref: Ref, found: Object) -> Edit:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe.circumstances import settings_of
+from synthetic_drill import OLLAMA, answer
+
+from ansible_collections.homelab.llm.plugins.module_utils._probe.circumstances import attempts_of, settings_of
 from ansible_collections.homelab.llm.plugins.module_utils._probe.expectation import Chain, Expectation
 from ansible_collections.homelab.llm.plugins.module_utils._probe.tier import Tier
 
@@ -29,3 +31,9 @@ def test_several_deployments_of_a_group_are_told_apart():
 
 def test_groups_of_no_chain_are_left_out():
     assert settings_of(Expectation((CHAIN,)), {"openai-gpt4o": [deployment("")]}) == {}
+
+
+def test_it_is_told_whom_openclaw_left_why_and_how_often():
+    left = [answer(number, OLLAMA, 0, 0.1, attempts="anthropic/claude (timeout)" if number else "") for number in range(3)]
+    assert attempts_of(left) == "anthropic/claude (timeout): 2"
+    assert attempts_of(left[:1]) == "nobody"

@@ -103,3 +103,48 @@ def test_the_same_model_has_one_chain() -> None:
     loads = [{"model": "vllm-qwen", "name": name, "chain": ["vllm-qwen", name], "stream": "both"} for name in ("ollama-qwen", "gpt")]
     with pytest.raises(BadTask, match="one chain for each model asked"):
         task(models=loads)
+
+
+CLAUDE, LITELLM = "anthropic/claude-opus-4-5", "litellm/vllm-qwen"
+TURNS = {"protocol": "openclaw", "url": None, "namespace": "apps", "models": [{"model": CLAUDE, "chain": [CLAUDE, LITELLM]}], "fault": {}}
+
+
+def test_turns_are_whole_one_a_second_and_taken_where_the_gateway_is() -> None:
+    made = task(**TURNS, gateway={"namespace": None, "deployment": "claw", "container": None})
+    (load,) = made.plan(ca_file=None, verify=True).loads
+    assert (load.protocol, load.turn, load.rate, load.stream, load.key_env) == ("openclaw", "full", 1.0, False, "")
+    assert str(made.gateway) == "OpenClaw (Deployment apps/claw)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"url": "http://litellm:4000/v1"}, "url: not for the protocol openclaw"),
+        ({"key_secret": {"name": "s", "key": "k"}}, "key_secret: not for the protocol openclaw"),
+        ({"models": [{"model": CLAUDE}, {"model": "x", "url": "http://x"}]}, "models: url: not for"),
+        ({"models": [{"model": CLAUDE, "turn": "slow"}]}, "turn must be full or light"),
+        ({"fault": {"kind": "egress", "backends": [{"deployment": "a", "service": "a"}], "clients": ["c"]}}, "fault egress: only a pod"),
+    ],
+)
+def test_what_has_no_meaning_for_turns_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadTask, match=message):
+        task(**{**TURNS, **change})
+
+
+def test_the_internet_is_taken_from_a_gateway_only() -> None:
+    with pytest.raises(BadTask, match="only OpenClaw's own pod"):
+        task(fault={"kind": "internet", "policy": "p", "hosts": ["h"]})
+
+
+def test_a_turn_is_no_matter_of_chat_completions() -> None:
+    with pytest.raises(BadTask, match="turn is for the protocol openclaw"):
+        task(models=[{"model": "vllm-qwen", "turn": "light"}])
+
+
+def test_tiers_behind_one_group_fall_by_their_own_names() -> None:
+    behind = [{"name": who, "model_group": LITELLM, "says": f"from {who}"} for who in ("vllm", "ollama")]
+    made = task(**{**TURNS, "models": [{"model": CLAUDE, "chain": [CLAUDE, *behind]}]}, down=[CLAUDE, "vllm"])
+    (chain,) = made.expectation({}).chains
+    assert chain.down == {CLAUDE, "vllm"}
+    assert chain.standing is not None
+    assert chain.standing.name == "ollama"

@@ -33,6 +33,15 @@ def test_an_answer_that_two_tiers_could_have_given_is_nobodys():
     assert served_by(answer(1, VLLM, 0, 0.1), [VLLM, dataclasses.replace(VLLM, name="twin")]).problem == "unknown"
 
 
+def test_tiers_behind_one_group_are_told_apart_by_what_they_say():
+    behind = [Tier(who, "litellm/vllm-qwen", says=f"from {who}") for who in ("vllm-api", "ollama")]
+    request = answer(
+        1, OLLAMA, 0, 0.1, model_group="litellm/vllm-qwen", model="litellm/vllm-qwen", api_base="", said="Answer 3 from ollama (qwen)"
+    )
+    assert served_by(request, behind).tier == "ollama"
+    assert served_by(dataclasses.replace(request, said="Answer 3 from elsewhere"), behind).problem == "unknown"
+
+
 def test_an_answer_that_says_nothing_of_itself_is_nobodys():
     request = answer(1, VLLM, 0, 0.1, model_group="", api_base="", model="")
     assert served_by(request, TIERS).problem == "unknown"

@@ -87,6 +87,7 @@ STAND_INS = [
     "sk-<key>",
     "sk-placeholder",
     "sk-ant-api03-xxxx",
+    "sk-ant-oat01-xxxx",
     "gsk_your_key",
     "hf_xxxxxxxx",
     "sk-1234",

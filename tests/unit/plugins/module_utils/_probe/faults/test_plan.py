@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import plan
-from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.change import Object, Ref, deployment, secret, service
+from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.change import (
+    Object,
+    Ref,
+    deployment,
+    network_policy,
+    secret,
+    service,
+)
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults.fault import KINDS, STAND_IN, BadFault, fault_of
 
 BACKENDS = [{"deployment": "vllm-server", "service": "vllm-api"}]
@@ -46,6 +53,42 @@ def test_a_way_is_taken_without_changing_backend_service_or_client() -> None:
     assert plan.refs(fault, "ml") == [SERVICE, DEPLOYMENT, client]
     steps = plan.steps(fault, "r1", {**objects(), client: {"kind": "Deployment", "spec": {"replicas": 1}}})
     assert [(step.ref, step.edits) for step in steps] == [(DEPLOYMENT, ())], "it carries the journal"
+
+
+NAMES = {"ports": [{"port": 53, "protocol": "UDP"}]}
+OUTSIDE = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}
+LITELLM = {"to": [{"namespaceSelector": {}}], "ports": [{"port": 4000}]}
+INTERNET = fault_of({"kind": "internet", "policy": "openclaw", "hosts": ["api.anthropic.com"]})
+POLICY = network_policy("apps", "openclaw")
+
+
+def test_the_internet_is_taken_out_of_the_policy_that_lets_the_pods_there_and_the_rest_stays() -> None:
+    assert plan.refs(INTERNET, "apps") == [POLICY]
+    spec = {"policyTypes": ["Ingress", "Egress"], "egress": [NAMES, OUTSIDE, LITELLM]}
+    (step,) = plan.steps(INTERNET, "r1", {POLICY: {"kind": "NetworkPolicy", "spec": spec}})
+    assert [(edit.path, edit.before, edit.during) for edit in step.edits] == [
+        (("spec", "egress"), [NAMES, OUTSIDE, LITELLM], [NAMES, LITELLM])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"policyTypes": ["Ingress"]}, "says nothing about where its pods may go"),
+        ({"policyTypes": ["Egress"], "egress": [NAMES, LITELLM]}, "no rule that leads to addresses"),
+        ({"policyTypes": ["Egress"], "egress": [NAMES, OUTSIDE, {}]}, "lets its pods everywhere"),
+        ({"policyTypes": ["Egress"], "egress": [OUTSIDE]}, "no rule left"),
+    ],
+)
+def test_a_policy_that_cannot_take_the_internet_is_refused(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadFault, match=message):
+        plan.steps(INTERNET, "r1", {POLICY: {"kind": "NetworkPolicy", "spec": spec}})
+
+
+def test_a_backend_can_go_and_an_admin_api_be_asked_at_once() -> None:
+    fault = fault_of({"kind": "scale", "backends": BACKENDS, "url": "http://admin/fault", "body_on": "{}"})
+    assert fault.described() == "scale, and PUT http://admin/fault {}"
+    assert [step.ref for step in plan.steps(fault, "r1", objects())] == [DEPLOYMENT]
 
 
 def test_a_secret_is_spoilt_and_its_readers_are_made_anew_afterwards() -> None:
@@ -99,6 +142,9 @@ def test_a_stand_in_listens_where_the_service_leads_to() -> None:
         ({"kind": "egress", "backends": BACKENDS}, "clients must name the Deployments whose pods lose their way"),
         ({"kind": "egress", "backends": [{"deployment": "a"}], "clients": ["b"]}, "must name the Service of each"),
         ({"kind": "secret", "secret": "s"}, "which value to spoil"),
+        ({"kind": "internet", "policy": "openclaw"}, "hosts whom they lose"),
+        ({"kind": "internet", "policy": "openclaw", "hosts": ["h"], "backends": BACKENDS, "url": "http://x"}, "url is not for it"),
+        ({"kind": "scale", "backends": BACKENDS, "url": "ftp://x"}, "is no http"),
         ({"kind": "http", "backends": BACKENDS, "url": "ftp://x"}, "is no http"),
         ({"kind": "http", "backends": BACKENDS, "url": "http://u:p@x"}, "without a password"),
         ({"kind": "http", "backends": BACKENDS, "url": "http://x", "method_on": "GET"}, "a method must be one of"),
@@ -109,6 +155,6 @@ def test_a_wrong_fault_is_one_clear_error(given: dict[str, Any], message: str) -
         fault_of(given)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("none", "secret", "egress", "http")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("none", "secret", "egress", "internet", "http")])
 def test_every_fault_can_be_asked_for_with_its_backends_alone(kind: str) -> None:
     assert fault_of({"kind": kind, "backends": BACKENDS, "where": None}).kind == kind
