@@ -59,6 +59,34 @@ options:
     type: list
     elements: str
     default: []
+  env_given:
+    description:
+      - Environment variables whose values are secret and not in a Secret yet, such as a key that is to be tried before it is written.
+      - They are put into a Secret that belongs to the pod and goes with it, and what the program writes is returned without them.
+    type: dict
+    default: {}
+  env_copied:
+    description:
+      - Environment variables whose values are copied from Secrets of any namespace, in the same way. They go through no variable.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the variable.
+        type: str
+        required: true
+      from_namespace:
+        description: Namespace of the Secret.
+        type: str
+        required: true
+      from_name:
+        description: Name of the Secret.
+        type: str
+        required: true
+      from_key:
+        description: Key of the Secret. The variable's name without it.
+        type: str
   labels:
     description: Labels of the pod, for network policies that look for some.
     type: dict
@@ -120,6 +148,15 @@ EXAMPLES = r"""
     env_keys:
       - name: OPENAI_API_KEY
         secret: litellm-secrets
+  changed_when: false
+
+- name: Try a key before it is written anywhere
+  homelab.llm.k8s_run:
+    namespace: ml
+    image: docker.io/curlimages/curl:8.16.0
+    argv: [sh, -c, 'curl -fsS -o /dev/null -H "Authorization: Bearer $OPENAI_API_KEY" https://api.openai.com/v1/models']
+    env_given:
+      OPENAI_API_KEY: "{{ lookup('ansible.builtin.env', 'OPENAI_API_KEY') }}"
   changed_when: false
 """
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from kubernetes import client
+from playing import Playing
 
 pytestmark = pytest.mark.cluster
 
@@ -61,11 +62,48 @@ def test_a_secret_reaches_the_program_and_nobody_else(run_module: Any, namespace
     assert KEY not in done.output
 
 
+def test_a_value_that_is_in_no_secret_yet_is_in_one_that_goes_with_the_pod(run_module: Any, core: client.CoreV1Api, namespace: str) -> None:
+    given = "sk-given-and-not-kept-anywhere"
+    source = "import os; print(os.environ['GIVEN'], os.environ['COPIED'], len(os.environ['COPIED']))"
+    copied = [{"name": "COPIED", "from_namespace": namespace, "from_name": "keys", "from_key": "API_KEY"}]
+    done = run_module("k8s_run", python(namespace, source, env_given={"GIVEN": given}, env_copied=copied), verbosity=4)
+    assert done.result["stdout"] == f"******** ******** {len(KEY)}\n", done.output
+    assert given not in done.output
+    assert KEY not in done.output
+    assert [each.metadata.name for each in core.list_namespaced_secret(namespace).items] == ["keys"]
+
+
+def test_such_a_secret_goes_when_a_pod_goes_that_nobody_could_remove(core: client.CoreV1Api, namespace: str, tmp_path: Path) -> None:
+    task = {"namespace": namespace, "image": IMAGE, "argv": ["sleep", "60"], "name": "killed", "env_given": {"GIVEN": "sk-of-a-killed-run"}}
+    playbook = tmp_path / "playbook.json"
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [{"homelab.llm.k8s_run": task}]}]))
+    command = [Path(sys.executable).with_name("ansible-playbook"), playbook]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ, **quiet) as process:
+        for _each in range(100):
+            left = [each.metadata.name for each in core.list_namespaced_secret(namespace).items if each.metadata.name != "keys"]
+            if left:
+                break
+            time.sleep(0.1)
+        assert left
+        Playing(process).end(signal.SIGKILL)
+    core.delete_namespaced_pod(left[0], namespace, grace_period_seconds=0)
+    for _each in range(100):
+        if [each.metadata.name for each in core.list_namespaced_secret(namespace).items] == ["keys"]:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{left} is still there")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"image": "docker.io/sandbox/nowhere:9", "image_pull_policy": "Never"}, "its image cannot be had (ErrImageNeverPull"),
         ({"env_keys": [{"name": "OTHER", "secret": "keys"}]}, "couldn't find key OTHER in Secret"),
+        (
+            {"env_copied": [{"name": "K", "from_namespace": "nowhere", "from_name": "keys"}]},
+            "K cannot be copied: there is no key K of Secret nowhere/keys",
+        ),
         ({"env_secrets": ["none-such"]}, 'secret "none-such" not found'),
         ({"argv": ["/no/such/program"]}, "cannot be started"),
         ({"namespace": "not-there-at-all"}, "There is no namespace not-there-at-all"),

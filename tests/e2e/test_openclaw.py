@@ -39,20 +39,30 @@ def flat(output: str) -> str:
 
 
 def is_applied(site: OpenclawSite) -> bool:
-    """Whether there is anything but the Secret."""
+    """Whether there is anything, even the Secret."""
     core = site.core
-    found = core.list_namespaced_persistent_volume_claim(site.namespace).items
+    found = core.list_namespaced_secret(site.namespace, field_selector="metadata.name=openclaw-secrets").items
+    found += core.list_namespaced_persistent_volume_claim(site.namespace).items
     found += core.list_namespaced_config_map(site.namespace, field_selector="metadata.name=openclaw-config").items
     found += client.AppsV1Api(core.api_client).list_namespaced_deployment(site.namespace, field_selector="metadata.name=openclaw").items
     return bool(found)
 
 
+def keys(site: OpenclawSite) -> dict[str, str]:
+    """What every Secret of the namespace holds."""
+    return {
+        f"{each.metadata.name}/{key}": value
+        for each in site.core.list_namespaced_secret(site.namespace).items
+        for key, value in each.data.items()
+    }
+
+
 def refused(site: OpenclawSite, **variables: Any) -> str:
-    """Play, and return the one error, after which nothing is applied that was not."""
-    before = is_applied(site), site.gateway() and site.gateway().metadata.uid
+    """Play, and return the one error, after which nothing is applied that was not, and no key is another."""
+    before = is_applied(site), site.gateway() and site.gateway().metadata.uid, keys(site)
     played = site.play(**variables)
     assert played.code != 0, played.output
-    assert (is_applied(site), site.gateway() and site.gateway().metadata.uid) == before
+    assert (is_applied(site), site.gateway() and site.gateway().metadata.uid, keys(site)) == before
     assert played.recap["failed"] == 1
     return flat(played.output)
 
@@ -108,11 +118,10 @@ def test_all_that_openclaw_litellm_and_anthropic_do_not_take_is_one_error(site: 
     assert 'OpenClaw does not take its config: gateway.controlUi: Unrecognized key: "enabeld"' in said
     assert "OpenClaw does not take its config: models.providers.anthropic.timeoutSeconds:" in said
     assert "LiteLLM does not serve gpt-9, which the fallbacks name. It serves vllm-qwen, ollama-qwen, openai-gpt4o" in said
-    assert f"Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN of the Secret {site.namespace}/openclaw-secrets (401)" in said
+    assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN that was given (openclaw_anthropic_token) (401)" in said
     assert wrong not in said
-    # Said again as long as it is so, though this time nothing is new.
-    said = refused(site, openclaw_anthropic_token="", openclaw_verify=False)
-    assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN" in said
+    # It was not kept, so it is missing now.
+    assert "ANTHROPIC_OAUTH_TOKEN is required and not there" in refused(site, openclaw_anthropic_token="")
 
 
 def test_a_litellm_that_is_not_there_or_refuses_the_key_is_told(site: OpenclawSite) -> None:
@@ -124,7 +133,7 @@ def test_a_litellm_that_is_not_there_or_refuses_the_key_is_told(site: OpenclawSi
         said = refused(site)
     finally:
         site.core.patch_namespaced_secret("litellm-secrets", site.namespace, {"stringData": {"LITELLM_MASTER_KEY": site.litellm_key}})
-    assert f"LiteLLM refuses the key LITELLM_API_KEY of the Secret {site.namespace}/openclaw-secrets (401)" in said
+    assert f"LiteLLM refuses the key LITELLM_MASTER_KEY of the Secret {site.namespace}/litellm-secrets (401)" in said
 
 
 def test_a_model_that_anthropic_has_not_is_told(site: OpenclawSite) -> None:
@@ -183,10 +192,24 @@ def test_a_primary_that_fails_is_named_with_its_reason_and_who_answered_instead(
 
 @pytest.mark.usefixtures("running")
 def test_a_wrong_token_leaves_the_gateway_as_it_is_however_often_the_play_is_run(site: OpenclawSite) -> None:
-    for token in (f"sk-ant-oat01-{'2' * 40}", ""):
-        assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN" in refused(site, openclaw_anthropic_token=token)
-    mended = site.play()
-    assert (mended.code, mended.recap["changed"]) == (0, 1), mended.output
+    for _each in range(2):
+        said = refused(site, openclaw_anthropic_token=f"sk-ant-oat01-{'2' * 40}")
+        assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN that was given" in said
+    for token in ("", site.token):
+        mended = site.play(openclaw_anthropic_token=token)
+        assert (mended.code, mended.recap["changed"]) == (0, 0), mended.output
+
+
+@pytest.mark.usefixtures("running")
+def test_a_token_that_expired_in_the_secret_is_told_when_anything_changes(site: OpenclawSite) -> None:
+    expired = {"stringData": {"ANTHROPIC_OAUTH_TOKEN": f"sk-ant-oat01-{'3' * 40}"}}
+    site.core.patch_namespaced_secret("openclaw-secrets", site.namespace, expired)
+    try:
+        said = refused(site, openclaw_anthropic_token="")
+    finally:
+        good = {"stringData": {"ANTHROPIC_OAUTH_TOKEN": site.token}}
+        site.core.patch_namespaced_secret("openclaw-secrets", site.namespace, good)
+    assert f"Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN of the Secret {site.namespace}/openclaw-secrets (401)" in said
 
 
 @pytest.mark.usefixtures("running")

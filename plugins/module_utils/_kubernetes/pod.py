@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +36,10 @@ class SecretKey:
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, and with what. `timeout` is in seconds, from the pod's creation to the program's end."""
+    """What to run, and with what. `timeout` is in seconds, from the pod's creation to the program's end.
+
+    `hidden` are environment variables whose values no Secret holds yet: the pod gets a Secret of its own for them.
+    """
 
     namespace: str
     image: str
@@ -45,6 +49,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     env_keys: Mapping[str, SecretKey] = field(default_factory=dict)
     env_secrets: Sequence[str] = ()
+    hidden: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     user: int = 10001
     memory: str = "256Mi"
@@ -72,7 +77,7 @@ def manifest(program: Program, name: str) -> dict[str, Any]:
         "imagePullPolicy": program.pull_policy,
         "command": list(program.argv),
         "env": [*values, *references],
-        "envFrom": [{"secretRef": {"name": each}} for each in program.env_secrets],
+        "envFrom": [{"secretRef": {"name": each}} for each in [*program.env_secrets, *([name] if program.hidden else [])]],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": program.memory}},
         "securityContext": _CONTAINER_SECURITY,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
@@ -98,6 +103,19 @@ def manifest(program: Program, name: str) -> dict[str, Any]:
             "containers": [container],
             "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}],
         },
+    }
+
+
+def own_secret(program: Program, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The Secret that holds what is hidden. It belongs to the pod and goes with it, whoever removes that."""
+    meta = pod["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {**{key: meta[key] for key in ("name", "namespace", "labels")}, "ownerReferences": [owner]},
+        "data": {name: base64.b64encode(value).decode() for name, value in program.hidden.items()},
     }
 
 

@@ -30,6 +30,9 @@ MOST = 4 << 20
 #: Seconds that a namespace may take to get its service account, without which it takes no pod.
 _NEW_NAMESPACE = 10
 
+#: Seconds in which a node may find out that the pod's own Secret is there, though it was not when it looked first.
+_OWN_SECRET = 5
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -48,11 +51,13 @@ def run(resources: Resources, program: Program) -> Ended:
     with _signals.raised():
         try:
             created = _create(resources, program, manifest)
+            if program.hidden:
+                resources.create(pod.own_secret(program, created))
             _remove_leftovers(resources, program, created["metadata"]["creationTimestamp"])
             code = _wait(resources, program, manifest, started)
             return Ended(_output(resources, program.namespace, name), code, round(time.monotonic() - started, 3))
         finally:
-            _remove(resources, manifest)
+            _remove(resources, manifest, hidden=bool(program.hidden))
 
 
 def _output(resources: Resources, namespace: str, name: str) -> str:
@@ -99,7 +104,8 @@ def _wait(resources: Resources, program: Program, manifest: Mapping[str, Any], s
         state = pod.state(found)
         if state.code is not None:
             return state.code
-        if state.failure:
+        # The pod's own Secret can only be made after the pod it belongs to: a node that was faster looks again by itself.
+        if state.failure and not (program.hidden and time.monotonic() - started < _OWN_SECRET):
             raise ApiError(0, "PodFailed", f"The pod that was to run {where} failed: {state.failure}")
         if time.monotonic() - started > program.timeout:
             raise ApiError(0, "Timeout", f"{where} did not end in {program.timeout} s: {state.waits_for}")
@@ -116,9 +122,11 @@ def _remove_leftovers(resources: Resources, program: Program, now: str) -> None:
         return
 
 
-def _remove(resources: Resources, manifest: Mapping[str, Any]) -> None:
+def _remove(resources: Resources, manifest: Mapping[str, Any], *, hidden: bool) -> None:
     """Also when nobody knows whether it was made. It ends by itself, so a failure here hides no other."""
     try:
+        if hidden:
+            resources.delete({**manifest, "kind": "Secret"})
         resources.delete(manifest)
     except ApiError:
         return

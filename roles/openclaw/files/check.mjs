@@ -2,7 +2,7 @@
 // Asks OpenClaw whether it takes the config, LiteLLM whether it takes its key and has the fallbacks, and Anthropic whether it takes the
 // token and knows the primary. Keys come in the environment and go only where they belong.
 // The argument is a JSON object: config (text), litellm (its models in the chain), anthropic (the primary, if it is one), aliases (as the
-// pod will have them), seconds (that the check of the config may take), secret and key_from (for people).
+// pod will have them), seconds (that the check of the config may take), token and key (where they are from, for people).
 import { spawnSync } from 'node:child_process';
 import { lookup } from 'node:dns';
 import { writeFileSync } from 'node:fs';
@@ -64,7 +64,7 @@ const checkLitellm = async () => {
   try { served = JSON.parse(text).data.map((each) => each.id); } catch { /* told below */ }
   // Without a database LiteLLM answers a wrong key with 400.
   if ([401, 403].includes(status) || (status === 400 && /no.?connected.?db/i.test(text))) {
-    problems.push(`LiteLLM refuses the key LITELLM_API_KEY of the Secret ${ask.secret} (${status}), a copy of ${ask.key_from}: `
+    problems.push(`LiteLLM refuses the key ${ask.key} (${status}): `
       + 'has LiteLLM been started since that was changed?');
   } else if (!served) {
     problems.push(`LiteLLM does not answer at ${url}: ${status || ''} ${hidden(text).slice(0, 300)}`.replace(/ +/g, ' '));
@@ -82,7 +82,7 @@ const checkAnthropic = async () => {
     ? { authorization: `Bearer ${token}`, 'anthropic-beta': 'oauth-2025-04-20' } : { 'x-api-key': token };
   const { status, text } = await get(url, { ...credential, 'anthropic-version': '2023-06-01' });
   if (status === 401) {
-    problems.push(`Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN of the Secret ${ask.secret} (401): it is wrong, or has expired. `
+    problems.push(`Anthropic refuses the token ${ask.token} (401): it is wrong, or has expired. `
       + 'Get a new one with `claude setup-token`');
   } else if (status === 404) {
     problems.push(`Anthropic has no model ${ask.anthropic} for this token`);

@@ -1,0 +1,216 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/rotate.yml with the real LiteLLM and the real OpenClaw: under load, to its end, back again, and cut off in the middle."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from kubernetes import client
+from openclaw_site import ANTHROPIC
+from rotated_site import RotatedSite, rotated_site
+from site_under_test import Played
+
+pytestmark = pytest.mark.cluster
+
+MASTER, NEXT, RETIRED = "LITELLM_MASTER_KEY", "LITELLM_MASTER_KEY_NEXT", "LITELLM_MASTER_KEY_RETIRED"
+
+
+@pytest.fixture(scope="module")
+def site(core: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatedSite]:
+    yield from rotated_site(core, tmp_path_factory.mktemp("rotate"))
+
+
+def flat(output: str) -> str:
+    """The output with lines that are wrapped for people made one again."""
+    return re.sub(r"\s+", " ", output)
+
+
+def keys(site: RotatedSite) -> dict[str, str]:
+    """Every key of both, by its name."""
+    return {**site.keys("litellm-secrets"), **site.keys("openclaw-secrets")}
+
+
+def assert_none_is_told(output: str, *values: str) -> None:
+    for value in values:
+        assert value not in output
+        assert base64.b64encode(value.encode()).decode() not in output
+
+
+def assert_site_is_content(site: RotatedSite) -> None:
+    """Nothing is left to do after a rotation, and nothing is left over of it."""
+    again = site.played("site")
+    assert (again.code, again.recap["changed"]) == (0, 0), again.output
+    assert not [name for name in keys(site) if name.endswith(("_NEXT", "_PREVIOUS", "_RETIRED"))]
+
+
+def said_once(played: Played, told: str) -> None:
+    """It failed with this one error. `failed` counts what was not mended; the error that led to it is `rescued`."""
+    assert played.code != 0, played.output
+    assert played.recap["failed"] == 1, played.output
+    assert told in flat(played.output)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("litellm_masterkey", "litellm_masterkey cannot be rotated. Known are: anthropic_token, gateway_token, litellm_master_key"),
+        ("", "Say what to rotate: -e rotate=NAME"),
+        ("anthropic_token", "Nothing was changed: the new token is not in ANTHROPIC_OAUTH_TOKEN"),
+        ("OPENAI_API_KEY", "Nothing was changed: the new value of OPENAI_API_KEY is not in the environment"),
+        ("provider_keys", "Nothing was changed: no new key of a provider is in the environment"),
+    ],
+)
+def test_what_cannot_be_rotated_is_one_error(site: RotatedSite, asked: str, told: str) -> None:
+    before = keys(site)
+    said_once(site.rotate(asked), told)
+    assert keys(site) == before
+
+
+def test_a_value_that_could_not_be_put_back_is_refused(site: RotatedSite) -> None:
+    said_once(site.rotate("gateway_token", openclaw_anthropic_token=site.tokens[1]), "is given with -e, which wins over everything")
+
+
+def test_check_mode_tells_what_would_happen_and_changes_nothing(site: RotatedSite) -> None:
+    before, pods = keys(site), {pod.metadata.uid for pod in site.core.list_namespaced_pod(site.namespace).items}
+    given: dict[str, str | None] = {"ANTHROPIC_OAUTH_TOKEN": site.tokens[1], "OPENAI_API_KEY": site.provider_keys[1]}
+    names = ("anthropic_token", "gateway_token", "OPENAI_API_KEY", "litellm_master_key")
+    told = site.rotate(*names, options=("--check", "--diff", "-vvvv"), environ=given)
+    assert told.code == 0, told.output
+    assert told.recap["changed"] >= 2
+    for part in ("gateway_token: a new one is made", "litellm_master_key: a new one is made", "homelab.llm.openclaw gets the new one"):
+        assert part in flat(told.output)
+    assert keys(site) == before
+    assert {pod.metadata.uid for pod in site.core.list_namespaced_pod(site.namespace).items} == pods
+    assert_none_is_told(told.output, *before.values(), site.tokens[1], site.provider_keys[1])
+
+
+def test_no_request_fails_while_the_master_key_is_rotated(site: RotatedSite, record_property: Any) -> None:
+    old = site.keys("litellm-secrets")[MASTER]
+    with site.clients() as clients:
+        clients.tell("stranger", old)
+        with clients.follow("consumer", site):
+            began = time.time()
+            rotated = site.rotate("litellm_master_key", options=("-vvvv", "--diff"))
+            ended = time.time()
+            time.sleep(2)
+        seen = clients.finish()
+    assert rotated.code == 0, rotated.output
+    new = site.keys("litellm-secrets")[MASTER]
+    assert new != old
+    assert site.keys("openclaw-secrets")["LITELLM_API_KEY"] == new, "the consumer follows"
+    assert_none_is_told(rotated.output, old, new)
+    lost = [(round(at - began, 1), outcome) for at, outcome in seen["consumer"] if outcome != "answered"]
+    during = [at for at, _outcome in seen["consumer"] if began <= at <= ended]
+    assert lost == []
+    assert len(during) > 100
+    # Whoever nobody told of the new key is served until LiteLLM drops the old one, and refused afterwards.
+    refused = [at for at, outcome in sorted(seen["stranger"]) if outcome != "answered"]
+    assert refused
+    assert {outcome[:3] for at, outcome in seen["stranger"] if at > ended} <= {"400", "401"}
+    assert "LiteLLM refuses the key in LITELLM_MASTER_KEY_RETIRED" in flat(rotated.output)
+    both = rotated.output.index("Make the next key LiteLLM's own")
+    assert rotated.output.index("LiteLLM takes the key in LITELLM_MASTER_KEY_NEXT") < both, "nobody was sent to a pod that did not know it"
+    record_property(
+        "table",
+        f"rotation of {ended - began:.0f} s: {len(during)} requests of a consumer, {len(lost)} failed; "
+        f"with the old key {refused[0] - began:.0f} s long answered, then refused",
+    )
+    assert_site_is_content(site)
+
+
+@pytest.mark.parametrize("line", ["Let LiteLLM take both keys", "Let the consumers follow", "Let LiteLLM take only its own"])
+def test_a_rotation_that_is_cut_off_is_ended_by_the_next(site: RotatedSite, line: str) -> None:
+    old = site.keys("litellm-secrets")[MASTER]
+    with site.rotating("litellm_master_key") as process:
+        assert process.stdout
+        for each in process.stdout:
+            if line in each:
+                break
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(60) != 0
+    left = site.keys("litellm-secrets")
+    assert old in (left[MASTER], left.get(RETIRED)), "the old key is somewhere as long as it is in use"
+    made = left.get(NEXT, left[MASTER])
+    assert made != old
+    ended = site.rotate("litellm_master_key")
+    assert ended.code == 0, ended.output
+    assert "A rotation that has begun is finished" in flat(ended.output)
+    assert site.keys("litellm-secrets")[MASTER] == made, "the key that was made is the one that is used"
+    assert_site_is_content(site)
+
+
+def test_the_gateways_token_is_another_and_conversations_stay(site: RotatedSite) -> None:
+    before = site.keys("openclaw-secrets")
+    rotated = site.rotate("gateway_token", options=("-vvvv", "--diff"))
+    assert rotated.code == 0, rotated.output
+    after = site.keys("openclaw-secrets")
+    assert after["OPENCLAW_GATEWAY_TOKEN"] != before["OPENCLAW_GATEWAY_TOKEN"]
+    assert after["ANTHROPIC_OAUTH_TOKEN"] == before["ANTHROPIC_OAUTH_TOKEN"]
+    assert "The gateway takes the new token" in rotated.output
+    assert "The gateway refuses the token before" in rotated.output
+    assert_none_is_told(rotated.output, before["OPENCLAW_GATEWAY_TOKEN"], after["OPENCLAW_GATEWAY_TOKEN"])
+    assert_site_is_content(site)
+
+
+def test_a_token_that_anthropic_refuses_is_not_even_written(site: RotatedSite) -> None:
+    before, gateway = keys(site), site.gateway().metadata.uid
+    wrong = f"sk-ant-oat01-{'7' * 40}"
+    refused = site.rotate("anthropic_token", options=("-vvvv", "--diff"), environ={"ANTHROPIC_OAUTH_TOKEN": wrong})
+    said_once(refused, "OpenClaw's tokens were not rotated, and the tokens are what they were. The reason: Nothing was applied:")
+    assert "Anthropic refuses the token ANTHROPIC_OAUTH_TOKEN that was given" in flat(refused.output)
+    assert_none_is_told(refused.output, wrong)
+    assert (keys(site), site.gateway().metadata.uid) == (before, gateway)
+
+
+def test_a_token_with_which_claude_does_not_answer_is_taken_back(site: RotatedSite) -> None:
+    before = keys(site)
+
+    def fail_once_it_is_written() -> None:
+        while site.keys("openclaw-secrets")["ANTHROPIC_OAUTH_TOKEN"] != site.tokens[1]:
+            time.sleep(0.2)
+        site.admin("PUT", f"/hosts/{ANTHROPIC}/fault", {"kind": "status", "status": 403})
+
+    with ThreadPoolExecutor() as pool:
+        failing = pool.submit(fail_once_it_is_written)
+        refused = site.rotate("anthropic_token", environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+        failing.result(10)
+    site.admin("PUT", f"/hosts/{ANTHROPIC}/fault", {"kind": "none"})
+    said_once(refused, "OpenClaw's tokens were not rotated, and the tokens are what they were. The reason: OpenClaw runs but is not right")
+    assert keys(site) == before
+    assert_site_is_content(site)
+
+
+def test_a_new_token_of_anthropic_is_used_and_the_old_one_told(site: RotatedSite) -> None:
+    rotated = site.rotate("anthropic_token", options=("-vvvv", "--diff"), environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+    assert rotated.code == 0, rotated.output
+    assert site.keys("openclaw-secrets")["ANTHROPIC_OAUTH_TOKEN"] == site.tokens[1]
+    assert "The token before is still valid at Anthropic" in flat(rotated.output)
+    assert_none_is_told(rotated.output, *site.tokens)
+    assert_site_is_content(site)
+    same = site.rotate("anthropic_token", environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+    said_once(same, "Nothing was changed: the token that is given is the one that is in use")
+
+
+def test_a_providers_key_is_tried_before_it_is_written_and_told_when_it_is_old(site: RotatedSite) -> None:
+    before, wrong = keys(site), f"sk-{'8' * 40}"
+    refused = site.rotate("OPENAI_API_KEY", environ={"OPENAI_API_KEY": wrong})
+    said_once(refused, "Nothing was changed, for a new key is refused: OPENAI_API_KEY by provider-model:")
+    assert keys(site) == before
+    assert_none_is_told(refused.output, wrong)
+    rotated = site.rotate("OPENAI_API_KEY", options=("-vvvv", "--diff"), environ={"OPENAI_API_KEY": site.provider_keys[1]})
+    assert rotated.code == 0, rotated.output
+    assert "provider-model answers with the new OPENAI_API_KEY" in flat(rotated.output)
+    assert "The old OPENAI_API_KEY still works: only its provider can revoke it" in flat(rotated.output)
+    assert_none_is_told(rotated.output, *site.provider_keys)
+    assert_site_is_content(site)
