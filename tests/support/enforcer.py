@@ -63,3 +63,19 @@ class Enforcer:
         if commands:
             subprocess.run([SANDBOX, "exec", "--", "sh", "-c", " && ".join(commands)], check=True, capture_output=True)
         self._rules = wanted
+
+
+class EnforcerOfOne(Enforcer):
+    """Enforces one rule: pods of a policy that lets nobody out to addresses do not reach `target`, in iptables' words."""
+
+    def __init__(self, core: client.CoreV1Api, namespace: str, policy: str, target: str) -> None:
+        super().__init__(core, namespace)
+        self._policy, self._target = policy, target
+
+    def _wanted(self) -> set[Rule]:
+        policy = self._networking.read_namespaced_network_policy(self._policy, self._namespace)
+        if any(peer.ip_block for rule in policy.spec.egress for peer in rule.to or ()):
+            return set()
+        labels = ",".join(f"{name}={value}" for name, value in policy.spec.pod_selector.match_labels.items())
+        pods = self._core.list_namespaced_pod(self._namespace, label_selector=labels).items
+        return {(pod.status.pod_ip, self._target) for pod in pods if pod.status.pod_ip}

@@ -38,7 +38,7 @@ const expires = Math.ceil(Date.now() / 1000 + spec.seconds + spec.grace_s);
 const TURNS = 40;
 const FILLER = 'the node is asked for a short answer and this text is only here to give it something to read before it says so '.split(' ');
 
-let began, client, over = '', sent = 0, done = 0, underWay = 0, wake = () => {};
+let began, client, hasEnded = false, over = '', sent = 0, done = 0, underWay = 0, wake = () => {};
 const woken = new Promise((resolve) => { wake = resolve; });
 const stop = (why) => { over ||= why; wake(); };
 
@@ -109,10 +109,11 @@ const person = async (load, first) => {
   }
 };
 
+/** Say each second that the worker is there, as long as there is something to wait for. */
 const beat = async () => {
-  for (let number = 1; !over; number += 1) {
-    await Promise.race([sleep(began + number - now()), woken]);
-    if (over) return;
+  for (let number = 1; ; number += 1) {
+    await sleep(began + number - now());
+    if (hasEnded) return;
     const late = now() - began - number;
     emit('beat', { t_mono: now(), wall: Date.now() / 1000, sent, done, in_flight: underWay, late_s: late });
     number += Math.max(0, Math.floor(late));
@@ -126,7 +127,7 @@ const tidy = async () => {
     const { payload } = await asked.call('sessions.list', { limit: 1000 }, 5);
     for (const { key } of payload?.sessions ?? []) {
       const [, whose, until] = key.startsWith(PREFIX) ? key.slice(PREFIX.length).match(/^([0-9a-f]+)-(\d+)-/) ?? [] : [];
-      // One in which a turn is still under way is not waited for: the next run finds it.
+      // One in which a turn is still under way is not waited for: a later run finds it.
       if (whose !== run && !(Number(until) < Date.now() / 1000)) continue;
       const gone = await asked.call('sessions.delete', { key }, 5);
       // OpenClaw keeps a copy of what is deleted.
@@ -219,10 +220,14 @@ try {
   setTimeout(() => stop('seconds'), spec.seconds * 1000);
   const apart = 1 / spec.loads.length;
   const people = spec.loads.map((load, place) => person(load, began + 0.05 + place * apart * Math.min(1, 1 / load.rate)));
-  await Promise.all([...people, beat()]);
-  await tidy();
+  beat();
+  await Promise.all(people);
+  // Somebody waits for the last line; what is not done by then goes on after it.
+  const tidied = tidy();
+  await Promise.race([tidied, sleep(5)]);
+  hasEnded = true;
   emit('end', { t_mono: now(), wall: Date.now() / 1000, sent, done, why: over });
   // The counters are read once more, and somebody reads all of this.
-  if (over === 'stop') await sleep(3);
+  await Promise.all([tidied, over === 'stop' ? sleep(3) : null]);
 } catch (error) { emit('error', { text: masked(`the gateway does not let the probe in: ${error.message}`) }); }
 process.stdout.write('', () => process.exit(0));
