@@ -94,73 +94,82 @@ def test_check_mode_tells_what_would_happen_and_changes_nothing(site: RotatedSit
 
 
 def test_no_request_fails_while_the_master_key_is_rotated(site: RotatedSite, record_property: Any) -> None:
+    """Cut off three times, once in each of its parts: what is harmless then is harmless without."""
     old = site.keys("litellm-secrets")[MASTER]
     with site.clients() as clients:
         clients.tell("stranger", old)
         with clients.follow("consumer", site):
             began = time.time()
+            for part in ("Let LiteLLM take both keys", "Let the consumers follow"):
+                cut_off(site, part)
+                assert site.keys("litellm-secrets")[MASTER] == old
+            made = site.keys("litellm-secrets")[NEXT]
+            kept = site.rotate("litellm_master_key", rotate_keep_old=True)
+            assert kept.code == 0, kept.output
+            assert (site.keys("litellm-secrets")[MASTER], site.keys("openclaw-secrets")["LITELLM_API_KEY"]) == (old, made)
+            cut_off(site, "Let LiteLLM take only its own")
+            left = site.keys("litellm-secrets")
+            assert (left[MASTER], left[RETIRED]) == (made, old), "the old key is there until it was seen to be refused"
             rotated = site.rotate("litellm_master_key", options=("-vvvv", "--diff"))
             ended = time.time()
             time.sleep(2)
         seen = clients.finish()
     assert rotated.code == 0, rotated.output
-    new = site.keys("litellm-secrets")[MASTER]
-    assert new != old
-    assert site.keys("openclaw-secrets")["LITELLM_API_KEY"] == new, "the consumer follows"
-    assert_none_is_told(rotated.output, old, new)
-    lost = [(round(at - began, 1), outcome) for at, outcome in seen["consumer"] if outcome != "answered"]
-    during = [at for at, _outcome in seen["consumer"] if began <= at <= ended]
-    assert lost == []
-    assert len(during) > 100
-    # Whoever nobody told of the new key is served until LiteLLM drops the old one, and refused afterwards.
-    refused = [at for at, outcome in sorted(seen["stranger"]) if outcome != "answered"]
-    assert refused
-    assert {outcome[:3] for at, outcome in seen["stranger"] if at > ended} <= {"400", "401"}
+    assert "A rotation that has begun is finished" in flat(rotated.output)
     assert "LiteLLM refuses the key in LITELLM_MASTER_KEY_RETIRED" in flat(rotated.output)
-    both = rotated.output.index("Make the next key LiteLLM's own")
-    assert rotated.output.index("LiteLLM takes the key in LITELLM_MASTER_KEY_NEXT") < both, "nobody was sent to a pod that did not know it"
+    assert site.keys("litellm-secrets")[MASTER] == made, "the key that was made at first is the one that is used"
+    assert site.keys("openclaw-secrets")["LITELLM_API_KEY"] == made, "the consumer follows"
+    assert_none_is_told(rotated.output, old, made)
+    asked = [outcome for at, outcome in seen["consumer"] if began <= at <= ended]
+    assert [outcome for _at, outcome in seen["consumer"] if outcome != "answered"] == []
+    assert len(asked) > 100
+    # Whoever nobody told of the new key is served until LiteLLM drops the old one, and refused afterwards.
+    refused = [at for at, outcome in seen["stranger"] if outcome != "answered"]
+    assert refused
+    assert min(refused) > began + (ended - began) / 2
+    assert {outcome[:3] for at, outcome in seen["stranger"] if at > ended} <= {"400", "401"}
     record_property(
         "table",
-        f"rotation of {ended - began:.0f} s: {len(during)} requests of a consumer, {len(lost)} failed; "
-        f"with the old key {refused[0] - began:.0f} s long answered, then refused",
+        f"{ended - began:.0f} s, {len(asked)} requests of a consumer, all answered; the old key was good for {min(refused) - began:.0f} s",
     )
     assert_site_is_content(site)
 
 
-@pytest.mark.parametrize("line", ["Let LiteLLM take both keys", "Let the consumers follow", "Let LiteLLM take only its own"])
-def test_a_rotation_that_is_cut_off_is_ended_by_the_next(site: RotatedSite, line: str) -> None:
-    old = site.keys("litellm-secrets")[MASTER]
+def cut_off(site: RotatedSite, part: str) -> None:
+    """Begin a rotation and press Ctrl-C in this part of it."""
     with site.rotating("litellm_master_key") as process:
         assert process.stdout
-        for each in process.stdout:
-            if line in each:
+        output = []
+        for line in process.stdout:
+            output.append(line)
+            if part in line:
                 break
+        else:
+            raise AssertionError("".join(output))
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)
         process.stdout.read()
         assert process.wait(60) != 0
-    left = site.keys("litellm-secrets")
-    assert old in (left[MASTER], left.get(RETIRED)), "the old key is somewhere as long as it is in use"
-    made = left.get(NEXT, left[MASTER])
-    assert made != old
-    ended = site.rotate("litellm_master_key")
-    assert ended.code == 0, ended.output
-    assert "A rotation that has begun is finished" in flat(ended.output)
-    assert site.keys("litellm-secrets")[MASTER] == made, "the key that was made is the one that is used"
+
+
+def test_a_litellm_that_does_not_start_with_a_second_key_keeps_the_old_one(site: RotatedSite) -> None:
+    before = keys(site)
+    failed = site.rotate("litellm_master_key", litellm_node_selector={"not": "there"}, litellm_rollout_timeout=5)
+    said_once(failed, "LiteLLM did not take a second master key, so the next one was dropped; the rollout without it failed as well")
+    assert keys(site) == before
+    with site.clients() as clients:
+        clients.tell("anybody", before[MASTER])
+        seen = clients.finish()
+    assert {outcome for _at, outcome in seen["anybody"]} == {"answered"}
+    mended = site.played("site")
+    assert mended.code == 0, mended.output
     assert_site_is_content(site)
 
 
-def test_the_gateways_token_is_another_and_conversations_stay(site: RotatedSite) -> None:
-    before = site.keys("openclaw-secrets")
-    rotated = site.rotate("gateway_token", options=("-vvvv", "--diff"))
-    assert rotated.code == 0, rotated.output
-    after = site.keys("openclaw-secrets")
-    assert after["OPENCLAW_GATEWAY_TOKEN"] != before["OPENCLAW_GATEWAY_TOKEN"]
-    assert after["ANTHROPIC_OAUTH_TOKEN"] == before["ANTHROPIC_OAUTH_TOKEN"]
-    assert "The gateway takes the new token" in rotated.output
-    assert "The gateway refuses the token before" in rotated.output
-    assert_none_is_told(rotated.output, before["OPENCLAW_GATEWAY_TOKEN"], after["OPENCLAW_GATEWAY_TOKEN"])
-    assert_site_is_content(site)
+def test_a_database_that_could_not_be_read_any_more_is_no_price(site: RotatedSite) -> None:
+    before = keys(site)
+    said_once(site.rotate("litellm_master_key", litellm_database=True), "Nothing was changed: without a LITELLM_SALT_KEY")
+    assert keys(site) == before
 
 
 def test_a_token_that_anthropic_refuses_is_not_even_written(site: RotatedSite) -> None:
@@ -191,14 +200,21 @@ def test_a_token_with_which_claude_does_not_answer_is_taken_back(site: RotatedSi
     assert_site_is_content(site)
 
 
-def test_a_new_token_of_anthropic_is_used_and_the_old_one_told(site: RotatedSite) -> None:
-    rotated = site.rotate("anthropic_token", options=("-vvvv", "--diff"), environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+def test_new_tokens_of_openclaw_are_used_and_the_old_ones_looked_after(site: RotatedSite) -> None:
+    before = site.keys("openclaw-secrets")
+    given: dict[str, str | None] = {"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]}
+    claim = site.core.read_namespaced_persistent_volume_claim("openclaw", site.namespace).metadata.uid
+    rotated = site.rotate("anthropic_token", "gateway_token", options=("-vvvv", "--diff"), environ=given)
     assert rotated.code == 0, rotated.output
-    assert site.keys("openclaw-secrets")["ANTHROPIC_OAUTH_TOKEN"] == site.tokens[1]
-    assert "The token before is still valid at Anthropic" in flat(rotated.output)
-    assert_none_is_told(rotated.output, *site.tokens)
+    after = site.keys("openclaw-secrets")
+    assert after["OPENCLAW_GATEWAY_TOKEN"] != before["OPENCLAW_GATEWAY_TOKEN"]
+    assert after["ANTHROPIC_OAUTH_TOKEN"] == site.tokens[1]
+    for told in ("The gateway takes the new token", "The gateway refuses the token before", "The token before is still valid at Anthropic"):
+        assert told in flat(rotated.output)
+    assert site.core.read_namespaced_persistent_volume_claim("openclaw", site.namespace).metadata.uid == claim
+    assert_none_is_told(rotated.output, *before.values(), *after.values())
     assert_site_is_content(site)
-    same = site.rotate("anthropic_token", environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+    same = site.rotate("anthropic_token", environ=given)
     said_once(same, "Nothing was changed: the token that is given is the one that is in use")
 
 
