@@ -47,16 +47,16 @@ class OpenclawSite(Site):
             "volumeMounts": [{"name": "keys", "mountPath": "/keys"}, {"name": "tls", "mountPath": "/tls"}],
         }
         volumes = [{"name": name, "secret": {"secretName": f"upstream-{name}"}} for name in ("keys", "tls")]
-        anthropic = service("anthropic", 443)
+        anthropic = service("anthropic", (443,))
         anthropic["spec"] = {"selector": {"app": "upstream"}, "ports": [{"name": "https", "port": 443, "targetPort": 8446}]}
-        litellm = service("litellm", 4000)
+        litellm = service("litellm", (4000,))
         litellm["spec"]["selector"] = {"app": "upstream"}
         objects: list[dict[str, Any]] = [
             {"kind": "Secret", "metadata": {"name": "upstream-keys"}, "stringData": accepted},
             {"kind": "Secret", "metadata": {"name": "upstream-tls"}, "stringData": self._pair},
             {"kind": "Secret", "metadata": {"name": "litellm-secrets"}, "stringData": {"LITELLM_MASTER_KEY": self.litellm_key}},
             deployment("upstream", container, volumes=volumes),
-            service("upstream", ADMIN_PORT),
+            service("upstream", (ADMIN_PORT,)),
             anthropic,
             litellm,
         ]
