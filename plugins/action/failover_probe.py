@@ -25,6 +25,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._module import Module
 from ansible_collections.homelab.llm.plugins.module_utils._probe import (
     admin_call,
     catalogue,
+    checks,
     circumstances,
     injection,
     outcome,
@@ -94,6 +95,13 @@ _COUNTER = {
     "metric": dict(type="str"),
     "path": dict(type="list", elements="str"),
 }
+_CHECK = {
+    "id": dict(type="str", required=True),
+    "measured": dict(type="float"),
+    "complete": dict(type="bool", default=True),
+    "by": dict(type="str", required=True),
+    "details": dict(type="list", elements="str", default=[]),
+}
 _DURATIONS = {
     "steady": dict(type="float", default=15),
     "fault": dict(type="float", default=30),
@@ -138,6 +146,7 @@ SPECIFICATION = dict(
         proves=dict(type="str"),
         catalogue=dict(type="list", elements="dict", default=[]),
         drills=dict(type="list", elements="str", default=[]),
+        checks=dict(type="list", elements="dict", default=[], options=_CHECK),
         earlier=dict(type="path"),
         patience=dict(type="float", default=60),
         backend_path=dict(type="str", default="/v1/models"),
@@ -223,9 +232,11 @@ class ActionModule(InController):
         folder = Path(params["report"])
         try:
             found = [drill for name in params["drills"] for drill in reports.read(folder / f"{name}.json")["drills"]]
-            joined = result.report_of(found, params["title"] or params["name"], datetime.now(UTC))
+            requirements = catalogue.load(params["catalogue"]) if params["catalogue"] else ()
+            checked = checks.checks_of(params["checks"], requirements)
+            joined = checks.with_checks(result.report_of(found, params["title"] or params["name"], datetime.now(UTC)), checked)
             paths = reports.write(folder, params["name"], joined, (), _earlier(params))
-            table = outcome.outcomes(catalogue.load(params["catalogue"]), joined["drills"]) if params["catalogue"] else []
+            table = outcome.outcomes(requirements, joined["drills"], checked)
         except (OSError, ValueError) as error:
             module.fail_json(msg=f"The report cannot be made: {error}", not_restored=False)
         for line in outcome.table(table) if table else ():

@@ -365,6 +365,34 @@ options:
     type: list
     elements: str
     default: []
+  checks:
+    description:
+      - With O(state=reported), what something else than a drill has measured, for requirements of O(catalogue) that are proven by a check.
+      - It is held against their limits and becomes part of the report and of its verdict.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id:
+        description: Id of the requirement.
+        type: str
+        required: true
+      measured:
+        description: What was measured, in the unit of the limit. Without it the verdict is V(inconclusive).
+        type: float
+      complete:
+        description: Whether all was looked at that was to be. Otherwise it is no pass.
+        type: bool
+        default: true
+      by:
+        description: What measured it, for people.
+        type: str
+        required: true
+      details:
+        description: Sentences on what was found.
+        type: list
+        elements: str
+        default: []
   earlier:
     description: An earlier report, the JSON file, to compare with.
     type: path

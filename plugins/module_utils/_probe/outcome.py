@@ -29,11 +29,20 @@ class Outcome:
         return self.id, self.limit, self.measured, self.verdict, self.by
 
 
-def outcomes(requirements: Iterable[Requirement], drills: Sequence[Mapping[str, Any]]) -> list[Outcome]:
-    """Return a row for each requirement; `drills` are results (result.py). One that no drill measured says what proves it instead."""
+def outcomes(
+    requirements: Iterable[Requirement], drills: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]] = ()
+) -> list[Outcome]:
+    """Return a row for each requirement; `drills` are results (result.py), `checks` what else was measured (checks.py).
+
+    One that nothing of it measured says what proves it instead.
+    """
     found = []
+    checked = {each["id"]: each for each in checks}
     for one in requirements:
         limit = str(one.limit or "-")
+        if one.id in checked:
+            found.append(Outcome(one.id, limit, *(checked[one.id][cell] for cell in ("measured", "verdict", "by"))))
+            continue
         held = [(drill, each) for drill in drills for each in drill["thresholds"] if each["id"] == one.id]
         if not held:
             found.append(Outcome(one.id, limit, "-", *_unmeasured(one)))

@@ -62,6 +62,7 @@ def render(report: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) 
     body = [
         _verdict(report, drills),
         *([_overview(drills)] if len(drills) > 1 else []),
+        *([_checks(report["checks"])] if report.get("checks") else []),
         # Of many drills, those that need nobody's attention are short.
         *(_drill(drill, at, earlier, short=len(drills) > 1 and drill["verdict"] == "pass") for at, drill in enumerate(drills)),
         (
@@ -107,6 +108,18 @@ def _overview(drills: Sequence[Mapping[str, Any]]) -> str:
         rows.append(f"<tr>{_cell(_badge(drill['verdict']), '')}{name}{numbers}</tr>")
     heads = ("", "drill", "slowest, s|n", "lost|n", "out, s|n hide", "recovery, s|n hide")
     return f'<section class="drill">{_table(heads, rows)}</section>'
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for one in checks:
+        details = "".join(f"<li>{_t(text)}</li>" for text in one["details"])
+        what = f'{_t(one["sentence"])}<br><span class="soft">{_t(one["id"])}: {_t(one["by"])}</span>' + f"<ul>{details}</ul>" * bool(
+            details
+        )
+        cells = (_badge(one["verdict"]), what, _t(one["measured"]), _t(one["limit"]))
+        rows.append(f"<tr>{''.join(_cell(cell, name) for cell, name in zip(cells, ('', '', 'n', 'n'), strict=True))}</tr>")
+    return f'<section class="drill">{_table(("", "measured without a drill", "measured|n", "limit|n"), rows)}</section>'
 
 
 def _drill(drill: Mapping[str, Any], at: int, earlier: Mapping[str, Any] | None, *, short: bool) -> str:

@@ -10,7 +10,7 @@ Inconclusive is an error, not a pass and not "skipped": a gate that could not me
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -25,9 +25,31 @@ def _t(text: Any) -> str:
 def render(report: Mapping[str, Any]) -> str:
     """Return the file's text."""
     suites = [line for drill in report["drills"] for line in _suite(drill)]
+    suites += _checks(report.get("checks", ()))
     return "\n".join(
         ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites name={quoteattr(_t(report['title']))}>", *suites, "</testsuites>", ""]
     )
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not checks:
+        return
+    words = [one["verdict"] for one in checks]
+    counts = f'tests="{len(checks)}" failures="{words.count("fail")}" errors="{words.count("inconclusive")}"'
+    yield f'<testsuite name="checks" {counts}>'
+    for one in checks:
+        text = "\n".join((f"limit {one['limit']}, measured {one['measured']}, by {one['by']}", *one["details"]))
+        yield _case("checks", f"{one['id']} {one['sentence']}", one["verdict"], text)
+    yield "</testsuite>"
+
+
+def _case(suite: str, name: str, word: str, text: str) -> str:
+    tag = {"fail": "failure", "inconclusive": "error"}.get(word)
+    case = f"<testcase classname={quoteattr(_t(suite))} name={quoteattr(_t(name))}"
+    if tag is None:
+        return f"{case}/>"
+    first = (text.splitlines() or [word])[0]
+    return f"{case}><{tag} type={quoteattr(word)} message={quoteattr(_t(first))}>{escape(_t(text))}</{tag}></testcase>"
 
 
 def _suite(drill: Mapping[str, Any]) -> Iterator[str]:
@@ -47,13 +69,6 @@ def _suite(drill: Mapping[str, Any]) -> Iterator[str]:
         "timestamp": _t(drill["started_at"])[:19],
     }
     yield f"<testsuite {' '.join(f'{name}={quoteattr(str(value))}' for name, value in attributes.items())}>"
-    for name, word, text in cases:
-        tag = {"fail": "failure", "inconclusive": "error"}.get(word)
-        case = f"<testcase classname={quoteattr(_t(drill['name']))} name={quoteattr(_t(name))}"
-        if tag is None:
-            yield f"{case}/>"
-        else:
-            first = (text.splitlines() or [word])[0]
-            yield f"{case}><{tag} type={quoteattr(word)} message={quoteattr(_t(first))}>{escape(_t(text))}</{tag}></testcase>"
+    yield from (_case(drill["name"], name, word, text) for name, word, text in cases)
     yield f"<system-out>{escape(_t(drill['headline']))}</system-out>"
     yield "</testsuite>"

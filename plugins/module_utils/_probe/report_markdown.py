@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe.compare import compare
@@ -31,7 +31,19 @@ def render(report: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) 
     lines = [f"# {_SIGNS[report['verdict']]}: {_t(report['title'])}", "", _t(report["made_at"]), ""]
     for drill in report["drills"]:
         lines += _drill(drill, earlier)
+    lines += _checks(report.get("checks", ()))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not checks:
+        return
+    yield from ("## Measured without a drill", "", "| id | what | limit | measured | verdict | by |", "|---|---|---|---|---|---|")
+    for one in checks:
+        told = (_t(one[name]) for name in ("id", "sentence", "limit", "measured"))
+        yield f"| {' | '.join(told)} | {_SIGNS[one['verdict']]} | {_t(one['by'])} |"
+    yield ""
+    yield from (f"- {_t(text)}" for one in checks for text in one["details"])
 
 
 def _drill(drill: Mapping[str, Any], earlier: Mapping[str, Any] | None) -> Iterator[str]:

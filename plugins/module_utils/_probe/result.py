@@ -28,7 +28,7 @@ A result; what ends in `_s` is in seconds, moments counted from zero: the fault'
     seconds       [[second, {tier: count}, lost, worst_wait]]     } summary() leaves these two out
     marks         [[start_s, wait, tier, stream, finish]]         } tier: position in tiers, -1 lost, -2 nobody known
 
-A report: schema, title, made_at, verdict (the worst of its drills), drills (a list of results).
+A report: schema, title, made_at, verdict (the worst of its drills and checks), drills (a list of results), checks (checks.py), if any.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 // Asks the gateway in this container, and prints as JSON what is wrong and what a person wants to read.
 // Its argument is a JSON object: chain, by_name (models to ask for as well), litellm_url, strict, timeout. Keys are in the environment and
 // stay there.
-// files/gateway.mjs comes before it in the same text.
+// files/gateway.mjs and files/page.mjs come before it in the same text.
 import { lookup } from 'node:dns/promises';
 
 const asked = JSON.parse(process.argv[1]);
@@ -64,6 +64,10 @@ const answers = async (client) => {
 try {
   const client = await connect(process.env.OPENCLAW_GATEWAY_TOKEN);
   await Promise.all([asked.litellm_url ? reachLitellm() : null, tokens(client)]);
+  // Through the Service another pod does it: this one's own network policy may keep it from there.
+  const page = await loadPage('http://127.0.0.1:18789/', 'within the pod');
+  problems.push(...page.problems.map(hidden));
+  lines.push(...page.lines);
   await answers(client);
 } catch (error) { problems.push(`The gateway does not talk to us: ${hidden(error.message)}`); }
 console.log(JSON.stringify({ problems, lines }));

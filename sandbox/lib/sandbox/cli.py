@@ -80,7 +80,13 @@ def _kubeconfig(box: Box, options: argparse.Namespace) -> int:
 def _env(box: Box, _options: argparse.Namespace) -> int:
     if not box.ready:
         raise SandboxError(f"sandbox {box.name} is not up", "sandbox/sandbox up")
-    variables = {"KUBECONFIG": str(box.kubeconfig), "SANDBOX_NAME": box.name, "SANDBOX_CA_FILE": str(box.web_ca), **box.keys}
+    variables = {
+        "KUBECONFIG": str(box.kubeconfig),
+        "SANDBOX_NAME": box.name,
+        "SANDBOX_CA_FILE": str(box.web_ca),
+        "SANDBOX_WEB_TLS_PORT": str(box.state["ports"]["https"]),
+        **box.keys,
+    }
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
