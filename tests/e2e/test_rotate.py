@@ -24,6 +24,20 @@ pytestmark = pytest.mark.cluster
 MASTER, NEXT, RETIRED = "LITELLM_MASTER_KEY", "LITELLM_MASTER_KEY_NEXT", "LITELLM_MASTER_KEY_RETIRED"
 
 
+#: A turn of a conversation, and what the gateway knows of it later.
+SAY = """
+const said = { message: 'the word is Rhabarber', sessionKey: 'agent:main:kept', idempotencyKey: crypto.randomUUID() };
+const { error } = ended(await (await connect(process.env.OPENCLAW_GATEWAY_TOKEN)).call('agent', said, 120));
+if (error) throw new Error(error);
+process.exit(0);
+"""
+READ = """
+const client = await connect(process.env.OPENCLAW_GATEWAY_TOKEN);
+console.log(JSON.stringify(await client.call('chat.history', { sessionKey: 'agent:main:kept' })));
+process.exit(0);
+"""
+
+
 @pytest.fixture(scope="module")
 def site(core: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotatedSite]:
     yield from rotated_site(core, tmp_path_factory.mktemp("rotate"))
@@ -203,7 +217,7 @@ def test_a_token_with_which_claude_does_not_answer_is_taken_back(site: RotatedSi
 def test_new_tokens_of_openclaw_are_used_and_the_old_ones_looked_after(site: RotatedSite) -> None:
     before = site.keys("openclaw-secrets")
     given: dict[str, str | None] = {"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]}
-    claim = site.core.read_namespaced_persistent_volume_claim("openclaw", site.namespace).metadata.uid
+    site.in_gateway(SAY)
     rotated = site.rotate("anthropic_token", "gateway_token", options=("-vvvv", "--diff"), environ=given)
     assert rotated.code == 0, rotated.output
     after = site.keys("openclaw-secrets")
@@ -211,7 +225,7 @@ def test_new_tokens_of_openclaw_are_used_and_the_old_ones_looked_after(site: Rot
     assert after["ANTHROPIC_OAUTH_TOKEN"] == site.tokens[1]
     for told in ("The gateway takes the new token", "The gateway refuses the token before", "The token before is still valid at Anthropic"):
         assert told in flat(rotated.output)
-    assert site.core.read_namespaced_persistent_volume_claim("openclaw", site.namespace).metadata.uid == claim
+    assert "the word is Rhabarber" in site.in_gateway(READ), "the conversation is still there"
     assert_none_is_told(rotated.output, *before.values(), *after.values())
     assert_site_is_content(site)
     same = site.rotate("anthropic_token", environ=given)

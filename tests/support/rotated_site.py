@@ -111,6 +111,14 @@ class RotatedSite(OpenclawSite):
         data = self.core.read_namespaced_secret(secret, self.namespace).data or {}
         return {name: base64.b64decode(value).decode() for name, value in data.items()}
 
+    def in_gateway(self, program: str) -> str:
+        """Run what follows the role's client of the gateway, in the gateway's container. Return what it prints."""
+        text = (ROOT / "roles/openclaw/files/gateway.mjs").read_text() + program
+        command = [*SANDBOX, "kubectl", "exec", "-n", self.namespace, self.gateway().metadata.name, "-c", "openclaw", "--"]
+        done = subprocess.run([*command, "node", "--input-type=module", "-e", text], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     @contextmanager
     def clients(self) -> Iterator[Clients]:
         """Clients on the node, who ask the Service as a pod does. Not in a pod: what they are told goes through a pipe."""
