@@ -41,7 +41,7 @@ def tried(each: dict[str, Any]) -> tuple[str, str, str]:
     except Exception as error:
         text = str(error).replace(key, "********")
         refused = getattr(error, "status_code", 0) in (401, 403) or REFUSED.search(text)
-        return each["key"], "refused" if refused else "unknown", f"{each['model']}: {text[:300]}"
+        return each["key"], "refused" if refused else "unknown", f"{each['key']} by {each['model']}: {text[:300]}"
     return each["key"], "works", f"{each['model']} answered"
 
 
