@@ -63,12 +63,13 @@ const answers = async (client) => {
 
 try {
   const client = await connect(process.env.OPENCLAW_GATEWAY_TOKEN);
+  // Through the Service another pod loads the page: this one's own network policy may keep it from there.
+  const loading = loadPage('http://127.0.0.1:18789/', 'within the pod');
   await Promise.all([asked.litellm_url ? reachLitellm() : null, tokens(client)]);
-  // Through the Service another pod does it: this one's own network policy may keep it from there.
-  const page = await loadPage('http://127.0.0.1:18789/', 'within the pod');
+  await answers(client);
+  const page = await loading;
   problems.push(...page.problems.map(hidden));
   lines.push(...page.lines);
-  await answers(client);
 } catch (error) { problems.push(`The gateway does not talk to us: ${hidden(error.message)}`); }
 console.log(JSON.stringify({ problems, lines }));
 process.exit(0);
