@@ -25,8 +25,6 @@ CLAUDE, LITELLM = "anthropic/claude-opus-4-5", "litellm/vllm-qwen"
 CHAIN = [CLAUDE, LITELLM, "litellm/ollama-qwen", "litellm/openai-gpt4o"]
 IN_TIME = {"id": "NFR88", "metric": "worst_wait", "limit": 5, "unit": "s"}
 BACK = {"id": "NFR96", "metric": "recovery_from_restore", "limit": 30, "unit": "s"}
-#: Two seconds of silence rather than three: other programs have these processors too.
-FIRST_BYTE = 2
 LEFT = """
 const client = await connect(process.env.OPENCLAW_GATEWAY_TOKEN);
 const { payload } = await client.call('sessions.list', {});
@@ -94,7 +92,7 @@ class Drilled:
 @pytest.fixture(scope="module")
 def claw(core: client.CoreV1Api, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
     for site in openclaw_site(core, tmp_path_factory.mktemp("openclaw")):
-        played = site.play(openclaw_verify=False, openclaw_first_byte_timeout=FIRST_BYTE)
+        played = site.play(openclaw_verify=False)
         assert played.code == 0, played.output
         site.wait_for_gateway()
         drilled = Drilled(site, kubeconfig, tmp_path_factory.mktemp("drills"))
