@@ -157,14 +157,14 @@ async def _must_raise(expected: type[Exception], what: str, ask: Callable[[], Aw
     raise ChangedError(f"{what} is no failure to it")
 
 
-async def _ask(provider: str = "openai", bounds: Mapping[str, float] = _BOUNDS) -> litellm.ModelResponse:
+async def _ask(provider: str = "openai", bounds: Mapping[str, float] | None = None) -> litellm.ModelResponse:
     # What the router passes on of a deployment.
     return await litellm.acompletion(
         model=f"{provider}/{_NAME}",
         api_base=_NOBODY,
         api_key="none",
         messages=[{"role": "user", "content": "one two"}],
-        model_info={"id": _NAME, **bounds},
+        model_info={"id": _NAME, **(_BOUNDS if bounds is None else bounds)},
         timeout=_PATIENCE,
         max_retries=0,
         num_retries=0,
