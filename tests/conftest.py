@@ -22,16 +22,32 @@ def _opened(stack: ExitStack, name: str) -> IO[str]:
     return stack.enter_context((_LOCKS / name).open("a"))
 
 
+#: What a test that is marked `alone` keeps for the next one of its file: their drills go on between them.
+_kept: list[ExitStack] = []
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Hold the lock from before the first fixture until after the last: alone, or together with all who are not."""
+    with _kept.pop() if _kept else _locked(_is_alone(item)) as stack:
+        result = yield
+        if _is_alone(item) and nextitem is not None and _is_alone(nextitem) and nextitem.path == item.path:
+            _kept.append(stack.pop_all())
+        return result
+
+
+def _locked(alone: bool) -> ExitStack:
     with ExitStack() as stack:
         queue, lock = _opened(stack, "queue"), _opened(stack, "lock")
         # Whoever waits for the lock keeps the queue: those who come later would otherwise share it among themselves for ever.
         fcntl.flock(queue, fcntl.LOCK_EX)
-        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(queue, fcntl.LOCK_UN)
-        return (yield)
+        return stack.pop_all()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
