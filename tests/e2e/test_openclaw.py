@@ -177,6 +177,18 @@ def test_the_pod_has_no_right_and_one_writer(site: OpenclawSite) -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_a_probe_wants_openclaws_words_and_not_just_a_page(site: OpenclawSite, run_module: Any) -> None:
+    """OpenClaw answers any path that it does not know with 200."""
+    deployed = client.AppsV1Api(site.core.api_client).read_namespaced_deployment("openclaw", site.namespace)
+    *program, path, field, value = deployed.spec.template.spec.containers[0].liveness_probe._exec.command
+    where = {"namespace": site.namespace, "pod": site.gateway().metadata.name, "container": "openclaw"}
+    right, unknown = (run_module("k8s_exec", {**where, "argv": [*program, each, field, value]}) for each in (path, "/nowhere"))
+    assert not right.failed, right.message
+    assert unknown.failed
+    assert "/nowhere answered 200: <!doctype html>" in unknown.result["stdout"].lower()
+
+
+@pytest.mark.usefixtures("running")
 def test_a_primary_that_fails_is_named_with_its_reason_and_who_answered_instead(site: OpenclawSite) -> None:
     only = ("--skip-tags", "secrets,config,deploy")
     with site.fault(ANTHROPIC, kind="status", status=529):
