@@ -203,7 +203,7 @@ def test_the_internet_is_taken_by_the_policy_that_gives_it_where_the_network_enf
 
 def test_a_probe_that_is_killed_asks_no_more_and_what_it_broke_is_restored(claw: Drilled, run_module: Any) -> None:
     with playing(claw.kubeconfig, claw.folder, claw.params(claw.admin_fault({"kind": "status", "status": 529}))) as played:
-        played.wait_for_line(r" s  fault ")
+        played.wait_for_line(r" s  fault ", 300)
         played.end(signal.SIGKILL)
     assert wait_for(lambda: claw.left(run_module) == [], 60), "its program in the gateway's container took its conversation along"
     before = claw.asked()
