@@ -43,7 +43,7 @@ const tokens = async (client) => {
 
 const after = (failed) => failed.map(({ who, why, error }) => `${who} failed (${why || 'no reason'}: ${hidden(error)})`).join(', ');
 
-/** Its first turns keep a gateway that has just started so busy that it may hear Claude's first word too late: a silence is asked about again. */
+/** Asks again after a silence: its first turns keep a gateway that has just started so busy that it may hear the first word too late. */
 const firstAnswer = async (client) => {
   for (let left = 2; ; left -= 1) {
     const turn = await ask(client, 'Reply with the word OK.', {}, asked.timeout);
