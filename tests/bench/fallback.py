@@ -8,44 +8,18 @@ with semicolons, `FALLBACK_TIMEOUT` another openclaw_first_byte_timeout, and `FA
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
 from measure import sandbox_environment
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
+from openclaw_turns import FAULTS, person
 
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes import discovery
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.resources import Resources
-from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport import Transport
-from ansible_collections.homelab.llm.plugins.module_utils._probe.gateway import URL, Gateway
-from ansible_collections.homelab.llm.plugins.module_utils._probe.load import Load, Plan
 from ansible_collections.homelab.llm.plugins.module_utils._probe.measure import percentile
-from ansible_collections.homelab.llm.plugins.module_utils._probe.record import Request, request_of
-from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import look
-from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage_gateway import InGateway
 
-#: What the simulator of api.anthropic.com is told, by the name in the table.
-FAULTS: dict[str, dict[str, Any]] = {
-    "401": {"kind": "status", "status": 401},
-    "403": {"kind": "status", "status": 403},
-    "429": {"kind": "status", "status": 429},
-    "429, retry-after 5": {"kind": "status", "status": 429, "retry_after": 5},
-    "500": {"kind": "status", "status": 500},
-    "529": {"kind": "status", "status": 529},
-    "refused": {"kind": "refuse"},
-    "reset": {"kind": "reset", "where": "before_headers"},
-    "hang before headers": {"kind": "hang", "where": "before_headers"},
-    "hang after headers": {"kind": "hang", "where": "after_headers"},
-    "hang in mid-stream": {"kind": "hang", "where": "mid_stream"},
-    "blackhole": {"kind": "blackhole", "connections": "silent"},
-}
 #: What the role does about a fallback that takes long, left out; on a volume of its own, for settings stay on it.
 OWN_DEFAULTS = {"openclaw_agent_settings": {}, "openclaw_first_byte_timeout": 120, "openclaw_claim": "plain"}
 #: OpenClaw's own take up to three minutes: what takes longer than this is not waited for.
@@ -82,44 +56,13 @@ def deploy(site: OpenclawSite, **variables: Any) -> None:
     if played.code:
         raise SystemExit(played.output[-3000:])
     site.wait_for_gateway()
-    with person(site) as turns:
+    with person(site, LIMIT) as turns:
         turns.take(3)
-
-
-class Turns:
-    """One person with one conversation, who goes on asking."""
-
-    def __init__(self, vantage: InGateway) -> None:
-        self._vantage = vantage
-
-    def take(self, count: int) -> list[Request]:
-        """Return the next turns that begin after this moment: the sandbox's clock is this machine's."""
-        since, found = time.monotonic(), list[Request]()
-        while len(found) < count:
-            for line in self._vantage.worker_lines():
-                fields = json.loads(line)
-                if fields["kind"] == "request" and fields["t_start"] > since:
-                    found.append(request_of(fields))
-            self._vantage.check()
-            time.sleep(0.02)
-        return found[:count]
-
-
-@contextmanager
-def person(site: OpenclawSite) -> Iterator[Turns]:
-    connection = discovery.from_params({})
-    vantage = InGateway(connection, Resources(Transport(connection)), Gateway(site.namespace))
-    load = Load("bench", URL, "anthropic/claude-opus-4-5", rate=2, stream=False, protocol="openclaw")
-    vantage.start(Plan([load], seconds=3600, timeout_s=LIMIT, grace_s=0), look(URL, "", 3600))
-    try:
-        yield Turns(vantage)
-    finally:
-        vantage.close()
 
 
 def measured(site: OpenclawSite, fault: dict[str, Any], count: int) -> str:
     """Break, ask, mend and ask again, in a conversation that has begun. What the site's own LiteLLM adds is nothing: it is a simulator."""
-    with person(site) as turns:
+    with person(site, LIMIT) as turns:
         turns.take(1)
         with site.fault(ANTHROPIC, **fault):
             during = turns.take(count)

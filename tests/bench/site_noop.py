@@ -7,26 +7,45 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from measure import ANSIBLE, kubectl, report, run, seconds
 
-SITE = (ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml", "-e", "openclaw_enabled=false")
-KINDS = "configmap,service,deployment,networkpolicy,ingressroute"
+SITE = (ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml")
+KINDS = "configmap,service,deployment,networkpolicy,ingressroute,persistentvolumeclaim"
 
 
-def names() -> list[str]:
-    """What the role converges, as kind and name in namespace ml."""
-    ours = kubectl("--namespace", "ml", "get", KINDS, "--selector", "app.kubernetes.io/managed-by=homelab.llm", "--output", "name")
-    return ["namespace/ml", "secret/litellm-secrets", *ours.split()]
+@dataclass(frozen=True)
+class Part:
+    """One of the services of the site; `options` leave the others out."""
+
+    title: str
+    namespace: str
+    secret: str
+    options: tuple[str, ...]
+    asked: str
 
 
-def rival_playbook(folder: Path) -> tuple[Path, int]:
+PARTS = (
+    Part("site.yml", "ml", "litellm-secrets", ("-e", "openclaw_enabled=false"), "every tier asked"),
+    Part("its part OpenClaw", "apps", "openclaw-secrets", ("--tags", "openclaw"), "Claude asked"),
+)
+
+
+def names(part: Part) -> list[str]:
+    """What the role converges, as kind and name in its namespace."""
+    chosen = ("--selector", "app.kubernetes.io/managed-by=homelab.llm", "--output", "name")
+    ours = kubectl("--namespace", part.namespace, "get", KINDS, *chosen)
+    return [f"namespace/{part.namespace}", f"secret/{part.secret}", *ours.split()]
+
+
+def rival_playbook(part: Part, folder: Path) -> tuple[Path, int]:
     """Write the same objects as one kubernetes.core task each, without what only the server writes."""
     tasks = []
-    for name in names():
-        body = json.loads(kubectl("--namespace", "ml", "get", name, "--output", "json"))
+    for name in names(part):
+        body = json.loads(kubectl("--namespace", part.namespace, "get", name, "--output", "json"))
         body.pop("status", None)
         keep = {key: body["metadata"][key] for key in ("name", "namespace", "labels") if key in body["metadata"]}
         tasks.append({"kubernetes.core.k8s": {"definition": {**body, "metadata": keep}, "apply": True}, "no_log": True})
@@ -37,13 +56,21 @@ def rival_playbook(folder: Path) -> tuple[Path, int]:
     return path, len(tasks)
 
 
-def bench() -> None:
-    ours = seconds(lambda: run(*SITE, "--skip-tags", "verify"))
-    verified = seconds(lambda: run(*SITE))
+def compare(part: Part) -> None:
+    site = (*SITE, *part.options)
+    ours = seconds(lambda: run(*site, "--skip-tags", "verify"))
+    verified = seconds(lambda: run(*site))
     with tempfile.TemporaryDirectory() as folder:
-        rival, count = rival_playbook(Path(folder))
-        run(ANSIBLE, "-i", "localhost,", "-c", "local", rival)  # its annotations are on the objects afterwards
-        theirs = seconds(lambda: run(ANSIBLE, "-i", "localhost,", "-c", "local", rival))
-    run(*SITE, "--skip-tags", "verify")
-    report("site.yml with nothing to do, verification left out", ours, f"its {count} objects as kubernetes.core tasks", theirs)
-    report("site.yml with nothing to do, every tier asked", verified, f"its {count} objects as kubernetes.core tasks", theirs)
+        rival, count = rival_playbook(part, Path(folder))
+        words = (ANSIBLE, "-i", "localhost,", "-c", "local", rival)
+        run(*words)  # its annotations are on the objects afterwards
+        theirs = seconds(lambda: run(*words))
+    run(*site, "--skip-tags", "verify")
+    beside = f"its {count} objects as kubernetes.core tasks"
+    report(f"{part.title} with nothing to do, verification left out", ours, beside, theirs)
+    report(f"{part.title} with nothing to do, {part.asked}", verified, beside, theirs)
+
+
+def bench() -> None:
+    for part in PARTS:
+        compare(part)

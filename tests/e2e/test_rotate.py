@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,18 +205,24 @@ def test_a_token_that_anthropic_refuses_is_not_even_written(site: RotatedSite) -
 
 
 def test_a_token_with_which_claude_does_not_answer_is_taken_back(site: RotatedSite) -> None:
-    before = keys(site)
+    before, over = keys(site), threading.Event()
 
-    def fail_once_it_is_written() -> None:
+    def fail_once_it_is_written() -> bool:
         while site.keys("openclaw-secrets")["ANTHROPIC_OAUTH_TOKEN"] != site.tokens[1]:
-            time.sleep(0.2)
+            if over.wait(0.2):
+                return False
         site.admin("PUT", f"/hosts/{ANTHROPIC}/fault", {"kind": "status", "status": 403})
+        return True
 
     with ThreadPoolExecutor() as pool:
         failing = pool.submit(fail_once_it_is_written)
-        refused = site.rotate("anthropic_token", environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
-        failing.result(10)
-    site.admin("PUT", f"/hosts/{ANTHROPIC}/fault", {"kind": "none"})
+        try:
+            refused = site.rotate("anthropic_token", environ={"ANTHROPIC_OAUTH_TOKEN": site.tokens[1]})
+        finally:
+            over.set()
+            was_written = failing.result(60)
+            site.admin("PUT", f"/hosts/{ANTHROPIC}/fault", {"kind": "none"})
+    assert was_written, refused.output
     said_once(refused, "OpenClaw's tokens were not rotated, and the tokens are what they were. The reason: OpenClaw runs but is not right")
     assert keys(site) == before
     assert_site_is_content(site)

@@ -48,12 +48,11 @@ def test_a_model_of_every_tier_answers_for_itself(running: Played) -> None:
 def test_the_second_run_changes_nothing_and_writes_nothing(site: Site) -> None:
     again = site.play("site")
     assert (again.code, again.recap["changed"]) == (0, 0), again.output
-    audit = subprocess.run([*SANDBOX, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
-    own = [line for line in audit.splitlines() if site.namespace in line]
+    since = time.time()
     third = site.play("site")
-    assert third.recap["changed"] == 0
-    audit = subprocess.run([*SANDBOX, "audit", "--since", "10m"], capture_output=True, text=True, check=True).stdout
-    assert [line for line in audit.splitlines() if site.namespace in line] == own
+    assert (third.code, third.recap["changed"]) == (0, 0), third.output
+    audit = subprocess.run([*SANDBOX, "audit", "--since", str(since)], capture_output=True, text=True, check=True).stdout
+    assert [line for line in audit.splitlines() if site.namespace in line] == []
 
 
 @pytest.mark.usefixtures("running")
@@ -76,7 +75,7 @@ def test_no_secret_is_in_the_most_talkative_output(site: Site, core: client.Core
 @pytest.mark.alone
 @pytest.mark.usefixtures("running")
 def test_when_the_gpu_fails_the_cpu_answers(site: Site) -> None:
-    subprocess.run([*SANDBOX, "upstream", "fault", "vllm-api", "status=500", "seconds=60"], check=True)
+    subprocess.run([*SANDBOX, "upstream", "fault", "vllm-api", "status=500"], check=True)
     try:
         played = site.play("site", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
     finally:
@@ -117,7 +116,7 @@ def test_a_pod_that_is_not_wanted_any_more_while_it_starts_ends_at_once(site: Si
         found = core.list_namespaced_pod(site.namespace, label_selector="app=litellm").items
         return {pod.metadata.name: pod for pod in found if pod.metadata.name != serving}
 
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while not (starting := next((name for name, pod in of_the_role().items() if pod.status.phase == "Running"), "")):
         assert time.monotonic() < until
         time.sleep(0.2)
@@ -135,7 +134,7 @@ def test_in_the_three_tier_routing_openai_answers_when_both_others_are_down(site
     assert three_tier.code == 0, three_tier.output
     try:
         for host, last in (("vllm-api", "ollama-qwen"), ("ollama", "openai-gpt4o")):
-            subprocess.run([*SANDBOX, "upstream", "fault", host, "status=503", "seconds=60"], check=True)
+            subprocess.run([*SANDBOX, "upstream", "fault", host, "status=503"], check=True)
             played = site.play("site", "-i", "inventories/three-tier", "--tags", "verify", litellm_verify_models=["vllm-qwen"])
             assert f"vllm-qwen answered by {last}" in played.output, played.output
     finally:

@@ -43,8 +43,18 @@ const tokens = async (client) => {
 
 const after = (failed) => failed.map(({ who, why, error }) => `${who} failed (${why || 'no reason'}: ${hidden(error)})`).join(', ');
 
+/** Asks again after a silence: its first turns keep a gateway that has just started so busy that it may hear the first word too late. */
+const firstAnswer = async (client) => {
+  for (let left = 2; ; left -= 1) {
+    const turn = await ask(client, 'Reply with the word OK.', {}, asked.timeout);
+    const silent = turn.failed.find(({ who, why }) => who === primary && why === 'timeout');
+    if (!left || turn.error || turn.by === primary || !silent) return turn;
+    lines.push(`${after([silent])}, so it is asked again`);
+  }
+};
+
 const answers = async (client) => {
-  const first = await ask(client, 'Reply with the word OK.', {}, asked.timeout);
+  const first = await firstAnswer(client);
   const told = `answered in ${first.seconds.toFixed(2)} s`;
   if (first.error || !first.text) problems.push(`Nobody answered: ${hidden(first.error || 'an empty answer')}`);
   else if (first.by === primary) lines.push(`${primary} ${told}`);
