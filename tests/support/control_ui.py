@@ -19,6 +19,10 @@ USABLE = """() => {
 }"""
 
 
+#: Milliseconds that a page is waited for.
+PATIENCE = 180_000
+
+
 class Refused(Exception):
     """The gateway does not let this browser in; the text is the page's."""
 
@@ -30,6 +34,7 @@ class ControlUi:
         # Chromium knows nothing of a sandbox's authority; nobody looks at certificates here.
         size = {"width": 1280, "height": 860}
         self._context = browser.new_context(ignore_https_errors=True, viewport=size, device_scale_factor=scale)
+        self._context.set_default_timeout(PATIENCE)
         self.page: Page = self._context.new_page()
         self._url, self._token = url, token
         self.asked: list[str] = []
@@ -65,7 +70,7 @@ class ControlUi:
             assert found, self.page.inner_text("body")
             assert approve, "the gateway wants this browser to be approved"
             approve(found[0])
-        self.page.wait_for_function(USABLE, timeout=60_000)
+        self.page.wait_for_function(USABLE)
 
     def come_again(self) -> float:
         """Load the page as somebody who has been there, and return the seconds until a message can be written."""
@@ -74,7 +79,7 @@ class ControlUi:
 
     def wait_until(self, done: Callable[[], bool]) -> None:
         """Let the page work until something is so."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE / 1000
         while not done():
             assert time.monotonic() < until
             self.page.wait_for_timeout(50)
@@ -83,7 +88,7 @@ class ControlUi:
         """Write a message and wait for the answer."""
         self._composer.fill(question)
         self.page.get_by_role("button", name=re.compile("^Send")).first.click()
-        self.page.get_by_text(answer).last.wait_for(timeout=90_000)
+        self.page.get_by_text(answer).last.wait_for()
         self.page.get_by_text("is responding").wait_for(state="hidden")
 
     def tidy(self) -> None:
