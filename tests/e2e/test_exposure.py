@@ -44,7 +44,7 @@ def openshift(core: client.CoreV1Api) -> Iterator[None]:
     name = definition["metadata"]["name"]
     with contextlib.suppress(client.exceptions.ApiException):  # one that a killed run left
         extensions.create_custom_resource_definition(definition)
-    for _ in range(100):
+    for _ in range(600):
         conditions = extensions.read_custom_resource_definition(name).status.conditions or []
         if any(each.type == "Established" and each.status == "True" for each in conditions):
             break
@@ -87,7 +87,7 @@ def asked_from_outside(site: Site, scheme: str) -> str:
     port = addresses["web_tls" if scheme == "https" else "web"].rpartition(":")[2]
     url = f"{scheme}://{site.namespace}.homelab.localhost:{port}/health/liveliness"
     command = ["curl", "--silent", "--cacert", os.environ["SANDBOX_CA_FILE"], "--output", "/dev/null", "--write-out", "%{http_code}", url]
-    for _ in range(40):
+    for _ in range(240):
         status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         if status == "200":
             break

@@ -112,7 +112,7 @@ def _log(core: client.CoreV1Api, namespace: str, name: str) -> str:
 
 
 def _wait(done: Any) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while not done():
         assert time.monotonic() < until
         time.sleep(0.3)
