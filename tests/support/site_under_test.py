@@ -118,7 +118,8 @@ def client_pod(program: str, arguments: list[str], *, name: str) -> dict[str, An
 def wait_until_asking(core: client.CoreV1Api, namespace: str, name: str) -> None:
     """Wait until a client's pod runs, and as long as its program takes to start."""
     for _ in range(600):
-        if core.read_namespaced_pod(name, namespace).status.phase == "Running":
+        phase = core.read_namespaced_pod(name, namespace).status.phase
+        if phase != "Pending":
             return time.sleep(1)
         time.sleep(0.2)
     raise AssertionError(f"{name} did not start in two minutes")
