@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from drilled_site import ADMIN_PORT, SIMULATOR
-from drills import NONE_LOST, reasons, wait_for
+from drills import ATTEMPTS, NONE_LOST, may_be_the_machine, reasons, told_of, wait_for
 from enforcer import EnforcerOfOne
 from kubernetes import client
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
@@ -39,6 +39,8 @@ class Drilled:
 
     def __init__(self, site: OpenclawSite, kubeconfig: Path, folder: Path) -> None:
         self.site, self.kubeconfig, self.folder = site, kubeconfig, folder
+        #: Drills that were done again, and what they had said before.
+        self.late: list[str] = []
 
     def params(self, fault: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         counters = f"http://upstream.{self.site.namespace}.svc.cluster.local:{ADMIN_PORT}/counters"
@@ -56,12 +58,13 @@ class Drilled:
             **changes,
         }
 
-    def drill(self, fault: Mapping[str, Any], **changes: Any) -> Ran:
-        """A drill to its end; anew when the probe says that it had no processor itself."""
-        for _attempt in range(3):
+    def drill(self, fault: Mapping[str, Any], wanted: str = "pass", **changes: Any) -> Ran:
+        """A drill to its end. It is done again while the machine may be what was measured, and that is noted."""
+        for attempt in range(1, ATTEMPTS + 1):
             ran = self.run(self.params(fault, **changes))
-            if not {"worker_late", "clock_jumped"} & set(reasons(ran)):
+            if attempt == ATTEMPTS or not may_be_the_machine(ran, wanted):
                 break
+            self.late.append(told_of(ran))
         return ran
 
     def run(self, params: Mapping[str, Any]) -> Ran:
@@ -96,9 +99,14 @@ def claw(core: client.CoreV1Api, kubeconfig: Path, tmp_path_factory: pytest.Temp
         assert played.code == 0, played.output
         site.wait_for_gateway()
         drilled = Drilled(site, kubeconfig, tmp_path_factory.mktemp("drills"))
-        # The first turns of a gateway take ten seconds more.
-        assert drilled.run(drilled.params({"kind": "none"}, durations={"steady": 15})).result["drill"]["requests"]["answered"] > 1
+        # The first turns of a gateway take ten seconds more, and a busy machine makes more of that.
+        assert any(turns_answered(drilled, seconds) > 1 for seconds in (15, 30, 60))
         yield drilled
+
+
+def turns_answered(drilled: Drilled, seconds: float) -> int:
+    """How many turns were answered in so many seconds, with nothing broken."""
+    return int(drilled.run(drilled.params({"kind": "none"}, durations={"steady": seconds})).result["drill"]["requests"]["answered"])
 
 
 def by_phase(ran: Ran) -> dict[str, dict[str, int]]:
@@ -138,7 +146,7 @@ def test_with_nobody_left_each_turn_ends_with_a_clear_error_in_time(claw: Drille
 
 def test_an_error_is_a_lost_turn_where_somebody_could_have_answered(claw: Drilled) -> None:
     fault = {"kind": "scale", "backends": [{"deployment": "upstream", "service": "litellm"}]}
-    ran = claw.drill(fault, counters=[])
+    ran = claw.drill(fault, wanted="fail", counters=[])
     assert ran.result.get("verdict") == "fail", ran.output
     assert "All models failed" in next(each["text"] for each in ran.result["drill"]["reasons"] if each["code"] == "lost")
 
@@ -160,7 +168,7 @@ def test_the_internet_is_taken_by_the_policy_that_gives_it_where_the_network_enf
     fault = {"kind": "internet", "policy": "openclaw", "hosts": [ANTHROPIC]}
     with EnforcerOfOne(core, namespace, "openclaw", f"{upstream.status.pod_ip} -p tcp --dport 8446"):
         enforced = claw.drill(fault)
-    ignored = claw.drill(fault, durations={"steady": 6, "fault": 3, "recovery": 3, "effect": 3})
+    ignored = claw.drill(fault, wanted="inconclusive", durations={"steady": 6, "fault": 3, "recovery": 3, "effect": 3})
     assert enforced.result.get("verdict") == "pass", enforced.output
     assert by_phase(enforced)["fault"][LITELLM] >= 2
     assert (ignored.result.get("verdict"), reasons(ignored)) == ("inconclusive", ["fault_did_not_take"]), ignored.output
@@ -173,7 +181,7 @@ def test_a_probe_that_is_killed_asks_no_more_and_what_it_broke_is_restored(claw:
     with playing(claw.kubeconfig, claw.folder, claw.params(claw.admin_fault({"kind": "status", "status": 529}))) as played:
         played.wait_for_line(r" s  fault ")
         played.end(signal.SIGKILL)
-    assert wait_for(lambda: claw.left(run_module) == [], 20), "its program in the gateway's container took its conversation along"
+    assert wait_for(lambda: claw.left(run_module) == [], 60), "its program in the gateway's container took its conversation along"
     before = claw.asked()
     assert not wait_for(lambda: claw.asked() != before, 3)
     assert claw.fault_of_claude() == "status"
@@ -198,7 +206,7 @@ def test_what_cannot_be_drilled_is_one_clear_error(claw: Drilled, change: dict[s
     assert told in ran.message
 
 
-def test_no_key_is_in_anything_that_is_shown(claw: Drilled) -> None:
+def test_no_key_is_in_anything_that_is_shown(claw: Drilled, record_property: Any) -> None:
     report = claw.folder / "reports"
     fault = claw.admin_fault({"kind": "echo_credential", "status": 401})
     ran = claw.drill(fault, report=str(report))
@@ -208,3 +216,4 @@ def test_no_key_is_in_anything_that_is_shown(claw: Drilled) -> None:
         assert key not in shown
         assert base64.b64encode(key.encode()).decode()[:16] not in shown
         assert key[-12:] not in shown
+    record_property("table", "\n".join(f"measured again: {text}" for text in claw.late) or "each was measured once")
