@@ -27,6 +27,7 @@ LIVELY = 3
 #: How often a drill is done at most, where the machine itself may be what was measured.
 ATTEMPTS = 3
 #: What a probe says when its own machine had no processor for it.
+NOT_STARTED = "did not start in"
 STARVED = {"worker_late", "clock_jumped", "clock_unknown"}
 ANSWERED_IN_TIME = {"id": "NFR65", "metric": "worst_wait", "limit": 5, "unit": "s"}
 NONE_LOST = {"id": "NFR67", "metric": "lost", "limit": 0, "unit": "requests", "inclusive": True}
@@ -216,11 +217,13 @@ def may_be_the_machine(ran: Ran, wanted: str) -> bool:
     """
     late = [each for each in ran.result.get("drill", {}).get("thresholds", ()) if each["unit"] != "requests" and each["verdict"] == "fail"]
     nothing_shown = ran.result.get("verdict") == "inconclusive" != wanted
-    return bool(late or nothing_shown or STARVED & set(reasons(ran)))
+    return bool(late or nothing_shown or NOT_STARTED in ran.message or STARVED & set(reasons(ran)))
 
 
 def told_of(ran: Ran) -> str:
-    drill = ran.result["drill"]
+    drill = ran.result.get("drill")
+    if drill is None:
+        return ran.message
     return f"{drill['name']}, {drill['fault']['kind']}: {', '.join(dict.fromkeys(reasons(ran)))}. {drill['headline']}"
 
 
