@@ -159,7 +159,7 @@ def run(steps: list[Json], controls: list[Json], admin: str) -> Json:
 
 def wait_until_well(question: Json) -> None:
     """A pod that is ready is not yet one that its Service leads to."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while error := ask({**question, "prompt": PROMPT})["error"]:
         if time.monotonic() > end:
             sys.exit(f"{question} is not well before any fault: {error}")

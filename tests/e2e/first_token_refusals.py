@@ -63,7 +63,7 @@ if __name__ == "__main__":
         receiver, sender = forking.Pipe(duplex=False)
         process = forking.Process(target=told, args=(given, sender))
         process.start()
-        results[name] = receiver.recv() if receiver.poll(60) else "no answer in 60 s"
+        results[name] = receiver.recv() if receiver.poll(180) else "no answer in 180 s"
         process.kill()
         process.join()
     print("\nRESULT " + json.dumps(results), flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from kubernetes import client
-from site_under_test import Played, Site, fresh_site, is_ready, load_pod, result_of
+from site_under_test import Played, Site, fresh_site, is_ready, load_pod, result_of, wait_until_asking
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +39,7 @@ def ask(core: client.CoreV1Api, site: Site) -> Any:
     def start(seconds: int, rate: int) -> Any:
         name = f"load-{uuid.uuid4().hex[:8]}"
         core.create_namespaced_pod(site.namespace, load_pod(site.namespace, seconds=seconds, rate=rate, name=name))
-        time.sleep(3)  # it is asking by now
+        wait_until_asking(core, site.namespace, name)
         return lambda: result_of(core, site.namespace, name)["status"]
 
     return start
@@ -74,12 +74,12 @@ def snapshot_of(pod: Any) -> str:
 
 def wait(core: client.CoreV1Api, site: Site, name: str, *, restarts: int) -> None:
     """Until the pod was started again that often and is ready."""
-    for _ in range(240):
+    for _ in range(1200):
         pod = core.read_namespaced_pod(name, site.namespace)
         if is_ready(pod) and pod.status.container_statuses[0].restart_count >= restarts:
             return
         time.sleep(0.25)
-    pytest.fail(f"{name} did not come back in a minute: {pod.status.container_statuses}")
+    pytest.fail(f"{name} did not come back in five minutes: {pod.status.container_statuses}")
 
 
 @pytest.mark.usefixtures("running")
@@ -194,7 +194,7 @@ def test_an_undone_rollout_brings_its_config_back(site: Site, core: client.CoreV
     template["metadata"]["labels"].pop("pod-template-hash")
     undo = [{"op": "replace", "path": "/spec/template", "value": template}]
     apps.patch_namespaced_deployment("litellm", site.namespace, undo)
-    for _ in range(120):
+    for _ in range(600):
         (*_, pod) = site.pods(core)
         if snapshot_of(pod) == snapshot_of(before) and is_ready(pod):
             break
@@ -207,7 +207,7 @@ def test_an_undone_rollout_brings_its_config_back(site: Site, core: client.CoreV
 def test_a_teardown_takes_the_snapshots_along(site: Site, core: client.CoreV1Api) -> None:
     assert len(core.list_namespaced_config_map(site.namespace, label_selector="homelab.llm/snapshot-of").items) > 1
     assert site.play("teardown", teardown_confirm=True).code == 0
-    for _ in range(60):
+    for _ in range(600):
         left = [each.metadata.name for each in core.list_namespaced_config_map(site.namespace).items]
         if left == ["kube-root-ca.crt"]:
             break

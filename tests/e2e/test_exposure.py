@@ -44,7 +44,7 @@ def openshift(core: client.CoreV1Api) -> Iterator[None]:
     name = definition["metadata"]["name"]
     with contextlib.suppress(client.exceptions.ApiException):  # one that a killed run left
         extensions.create_custom_resource_definition(definition)
-    for _ in range(100):
+    for _ in range(600):
         conditions = extensions.read_custom_resource_definition(name).status.conditions or []
         if any(each.type == "Established" and each.status == "True" for each in conditions):
             break

@@ -173,7 +173,7 @@ def measured(core: client.CoreV1Api, site: Site) -> list[Cell]:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda config: play_role(site, config), (ROLE, WHOLE)))
     for name in ("upstream", STORY):
-        wait_for(core, namespace, name, "Ready", 120)
+        wait_for(core, namespace, name, "Ready", 300)
     for config in CONFIGS:
         text = core.read_namespaced_config_map(f"{config}-config", namespace).data["config.yaml"]
         CONFIGURED[config] = yaml.safe_load(text)

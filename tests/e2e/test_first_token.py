@@ -132,7 +132,7 @@ def refusals(running: Played, site: Site, core: client.CoreV1Api) -> dict[str, s
     }
     volumes = [core.api_client.sanitize_for_serialization(volume)]
     core.create_namespaced_pod(site.namespace, pod("refusals", container, volumes=volumes))
-    wait_for(core, site.namespace, "refusals", "Succeeded", 240)
+    wait_for(core, site.namespace, "refusals", "Succeeded", 600)
     (line,) = [each for each in output_of(core, site.namespace, "refusals").splitlines() if each.startswith("RESULT ")]
     return dict(json.loads(line.removeprefix("RESULT ")))
 
@@ -230,7 +230,7 @@ def test_switched_off_nothing_of_it_is_left_in_config_or_pod(site: Site, core: c
 @pytest.mark.usefixtures("running")
 def test_nothing_of_it_is_left_after_a_teardown(site: Site, core: client.CoreV1Api) -> None:
     assert site.play("teardown", teardown_confirm=True).code == 0
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while True:  # what belongs to another object goes after it
         left = [each.metadata.name for each in core.list_namespaced_config_map(site.namespace).items]
         if not [name for name in left if name.startswith("litellm")]:

@@ -167,7 +167,7 @@ def seen(site: Site, core: client.CoreV1Api) -> dict[str, Any]:
         litellm_verify=False,
     )
     assert played.code == 0, played.output
-    wait_for(core, site.namespace, "upstream", "Ready", 60)
+    wait_for(core, site.namespace, "upstream", "Ready", 300)
     together = [each for each in CASES.values() if each.name.startswith(TOGETHER)]
     calm = [each for each in CASES.values() if each not in together]
     # Of one at a time LiteLLM has nothing else to do; of many at once it has, so the machine is measured past it.
@@ -261,9 +261,9 @@ def test_a_failure_in_the_midst_is_a_clean_error_for_who_streams(seen: dict[str,
 def test_an_answer_that_is_slow_after_its_first_token_is_never_cut(seen: dict[str, Any], stream: bool) -> None:
     (told,) = answers(seen, f"slow-{kind(stream)}")
     assert_whole(told, f"slow-{kind(stream)}", 20)
-    assert told["seconds"] == pytest.approx(2.5 + 19, abs=1)
+    assert told["seconds"] == pytest.approx(2.5 + 19, abs=1 + seen["lag"])
     if stream:
-        assert told["first"] == pytest.approx(2.5, abs=0.4)
+        assert told["first"] == pytest.approx(2.5, abs=0.4 + seen["lag"])
 
 
 @BOTH

@@ -121,7 +121,7 @@ class Site:
     @staticmethod
     def ended(playing: Playing) -> Played:
         """Wait for its end."""
-        playing._process.wait(180)
+        playing._process.wait(600)
         playing._thread.join(10)
         return Played(playing._process.returncode, playing.output)
 
@@ -403,7 +403,7 @@ def test_bad_input_changes_nothing_and_leaves_nothing(refused: dict[str, Any], s
     assert len(refused) == len(BAD)
     assert site.state() == (1, None)
     assert SUSPENDED not in (site.deployment("asleep").metadata.annotations or {})
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while site.pods(RUN) and time.monotonic() < end:
         time.sleep(0.3)
     assert site.pods(RUN) == []

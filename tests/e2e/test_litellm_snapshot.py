@@ -129,7 +129,7 @@ def test_they_go_with_the_config_map(edit: Any, snapshots: Any, core: client.Cor
     edit(1)
     edit(2)
     core.delete_namespaced_config_map(base, namespace, propagation_policy="Foreground")
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while snapshots() and time.monotonic() < until:
         time.sleep(0.2)
     assert snapshots() == {}

@@ -124,6 +124,7 @@ def test_no_request_fails_while_the_master_key_is_rotated(site: RotatedSite, rec
             kept = site.rotate("litellm_master_key", rotate_keep_old=True)
             assert kept.code == 0, kept.output
             assert (site.keys("litellm-secrets")[MASTER], site.keys("openclaw-secrets")["LITELLM_API_KEY"]) == (old, made)
+            dropping = time.time()
             cut_off(site, "Let LiteLLM take only its own")
             left = site.keys("litellm-secrets")
             assert (left[MASTER], left[RETIRED]) == (made, old), "the old key is there until it was seen to be refused"
@@ -143,7 +144,7 @@ def test_no_request_fails_while_the_master_key_is_rotated(site: RotatedSite, rec
     # Whoever nobody told of the new key is served until LiteLLM drops the old one, and refused afterwards.
     refused = [at for at, outcome in seen["stranger"] if outcome != "answered"]
     assert refused
-    assert min(refused) > began + (ended - began) / 2
+    assert min(refused) > dropping
     assert {outcome[:3] for at, outcome in seen["stranger"] if at > ended} <= {"400", "401"}
     record_property(
         "table",
@@ -165,13 +166,13 @@ def cut_off(site: RotatedSite, part: str) -> None:
             raise AssertionError("".join(output))
         time.sleep(1)
         # Ansible was seen to go on after one: a person presses it again.
-        for _each in range(30):
+        for _each in range(180):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 assert process.wait(1) != 0
                 return
-        raise AssertionError("it goes on for half a minute")
+        raise AssertionError("it goes on for three minutes")
 
 
 def test_a_litellm_that_does_not_start_with_a_second_key_keeps_the_old_one(site: RotatedSite) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sandbox_cli import Sandbox, traces
 
 
-def wait_until(true: object, seconds: float = 30.0) -> None:
+def wait_until(true: object, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -90,8 +90,8 @@ def test_programs_that_are_killed_come_back(own_sandbox: Sandbox) -> None:
     def all_are_back() -> bool:
         return all(part["restarts"] >= 1 and part["pid"] for part in own_sandbox.status["components"].values())
 
-    wait_until(all_are_back, 60)
-    wait_until(lambda: own_sandbox.status["state"] == "ready", 180)
+    wait_until(all_are_back, 180)
+    wait_until(lambda: own_sandbox.status["state"] == "ready", 300)
     own_sandbox.run("down")
     assert traces(own_sandbox.name) == before
 
@@ -103,7 +103,7 @@ def test_an_up_that_is_killed_half_way_is_finished_by_two_at_once(own_sandbox: S
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     processes = [own_sandbox.start("up") for _ in range(2)]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=600)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sum("up already" in text for text in errors) == 1
     assert own_sandbox.status["state"] == "ready"

@@ -43,7 +43,7 @@ def pod(name: str, where: str, script: str, claim: str = "") -> dict[str, Any]:
 
 def log_of(box: Sandbox, name: str, where: str) -> str:
     """Wait until a pod has succeeded; return its log."""
-    box.kubectl("wait", "--namespace", where, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s")
+    box.kubectl("wait", "--namespace", where, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=180s")
     return box.kubectl("logs", "--namespace", where, name)
 
 
@@ -86,7 +86,7 @@ def test_no_packet_leaves_a_pod_and_unknown_names_fail_at_once(sandbox: Sandbox)
         "except OSError as error:\n  print('refused', error)\n"
         "start = time.monotonic()\n"
         "try:\n  socket.getaddrinfo('example.com', 443); print('RESOLVED')\n"
-        "except OSError as error:\n  print('unknown', time.monotonic() - start < 2)\n"
+        "except OSError as error:\n  print('unknown', time.monotonic() - start < 5)  # as long as one question is waited for\n"
     )
     sandbox.apply(namespace("isolation"), pod("probe", "isolation", script))
     log = log_of(sandbox, "probe", "isolation")
@@ -100,7 +100,7 @@ def test_production_names_lead_to_the_simulator_with_a_certificate_the_ca_signed
         "import ssl, sys, urllib.request, urllib.error\n"
         "context = ssl.create_default_context(cafile=sys.argv[1])\n"
         "for host, path in (('api.openai.com', '/v1/models'), ('ollama.com', '/api/tags'), ('api.anthropic.com', '/v1/models')):\n"
-        "  try:\n    urllib.request.urlopen(f'https://{host}{path}', context=context, timeout=5); print(host, 200)\n"
+        "  try:\n    urllib.request.urlopen(f'https://{host}{path}', context=context, timeout=30); print(host, 200)\n"
         "  except urllib.error.HTTPError as error:\n    print(host, error.code)\n"
     )
     answers = sandbox.run("exec", "--", "python3", "-c", script, ca).stdout.splitlines()
@@ -136,10 +136,10 @@ def test_the_audit_tells_who_wrote_what_and_never_a_body(sandbox: Sandbox) -> No
     sandbox.apply(namespace("audited"))
     sandbox.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key", "namespace": "audited"}, "stringData": {"KEY": value}})
     sandbox.kubectl("annotate", "secret", "key", "--namespace", "audited", "seen=1", "--dry-run=server")
-    writes = json.loads(sandbox.run("audit", "--since", "1m", "--json").stdout)
+    writes = json.loads(sandbox.run("audit", "--since", "5m", "--json").stdout)
     about = [(write["user"], write["verb"], write["dry_run"]) for write in writes if write["object"] == "audited/secrets/key"]
     assert about == [("sandbox-admin", "create", False)] or about == [("sandbox-admin", "patch", False)]
-    with_dry_runs = json.loads(sandbox.run("audit", "--since", "1m", "--json", "--dry-run").stdout)
+    with_dry_runs = json.loads(sandbox.run("audit", "--since", "5m", "--json", "--dry-run").stdout)
     assert [write["verb"] for write in with_dry_runs if write["dry_run"] and write["object"] == "audited/secrets/key"] == ["patch"]
     assert value not in (Path(sandbox.status["folder"]) / "log" / "audit.jsonl").read_text()
 
@@ -148,7 +148,7 @@ def test_forward_makes_a_service_reachable_from_the_host(sandbox: Sandbox) -> No
     with sandbox.start("forward", "ml/vllm-api:8000") as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[0]
-        with urllib.request.urlopen(f"{url}/v1/models", timeout=5) as answer:  # noqa: S310  (its own loopback address)
+        with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as answer:  # noqa: S310  (its own loopback address)
             assert json.load(answer)["object"] == "list"
         assert {"url": url, "target": "ml/vllm-api"} in sandbox.status["forwards"]
         process.send_signal(signal.SIGINT)

@@ -146,10 +146,12 @@ def litellm(name: str, config: dict[str, Any], image: str) -> list[dict[str, Any
             "failureThreshold": 20,
         },
         "volumeMounts": [{"name": "config", "mountPath": "/etc/litellm"}],
-        # So long as clients may still be led to a pod that ends.
-        "lifecycle": {"preStop": {"sleep": {"seconds": 2}}},
+        # So long as clients may still be led to a pod that ends: on a busy machine that is seconds.
+        "lifecycle": {"preStop": {"sleep": {"seconds": 8}}},
     }
-    made = deployment(name, container, volumes=[{"name": "config", "configMap": {"name": name, "items": items}}])
+    volumes = [{"name": "config", "configMap": {"name": name, "items": items}}]
+    # And then it answers whom it has accepted, as the role lets it.
+    made = deployment(name, container, volumes=volumes, terminationGracePeriodSeconds=60)
     made["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     return [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}, made, service(name, (4000,))]
 
@@ -224,7 +226,7 @@ def create(api: client.ApiClient, namespace: str, objects: list[dict[str, Any]])
         makers[each["kind"]](namespace, each)
 
 
-def wait_until_ready(api: client.ApiClient, namespace: str, seconds: float = 120) -> None:
+def wait_until_ready(api: client.ApiClient, namespace: str, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     apps = client.AppsV1Api(api)
     while time.monotonic() < end:

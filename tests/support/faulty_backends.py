@@ -127,7 +127,7 @@ def output_of(core: client.CoreV1Api, namespace: str, name: str) -> str:
     return str(core.read_namespaced_pod_log(name, namespace, _preload_content=False).data.decode())
 
 
-def seen_by_clients(core: client.CoreV1Api, namespace: str, name: str, work: Mapping[str, Any], seconds: int = 180) -> dict[str, Any]:
+def seen_by_clients(core: client.CoreV1Api, namespace: str, name: str, work: Mapping[str, Any], seconds: int = 600) -> dict[str, Any]:
     """Let clients in a pod do what failover_clients.py describes, and return what they saw."""
     made = client_pod(CLIENTS.read_text(), [json.dumps({"admin": ADMIN, **work})], name=name)
     made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}

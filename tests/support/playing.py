@@ -65,7 +65,7 @@ class Playing:
     def output(self) -> str:
         return "".join(self.lines)
 
-    def wait_for_line(self, pattern: str, seconds: float = 60) -> None:
+    def wait_for_line(self, pattern: str, seconds: float = 180) -> None:
         end = time.monotonic() + seconds
         while not any(re.search(pattern, line) for line in self.lines):
             assert self.runs, f"it ended without {pattern}: {self.output}"
@@ -86,7 +86,7 @@ class Playing:
         else:
             os.kill(self._process.pid, number)
 
-    def finish(self, seconds: float = 300) -> Ran:
+    def finish(self, seconds: float = 600) -> Ran:
         self._process.wait(seconds)
         self._thread.join(10)
         found = re.search(r"OUTCOME ([A-Za-z0-9+/=]+) END", self.output)

@@ -129,7 +129,7 @@ class RotatedSite(OpenclawSite):
                 yield Clients(process)
             finally:
                 # They end when their input does.
-                process.communicate(timeout=60)
+                process.communicate(timeout=180)
 
 
 class Clients:
@@ -175,7 +175,7 @@ class Clients:
             watcher.join()
 
     def finish(self) -> dict[str, list[tuple[float, str]]]:
-        said, _none = self._process.communicate(timeout=90)
+        said, _none = self._process.communicate(timeout=300)
         return dict(json.loads(said))
 
 

@@ -44,7 +44,7 @@ class Answer:
         return [json.loads(line) for line in self.body.splitlines()]
 
 
-def call(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 5) -> Answer:
+def call(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 30) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers or {})
@@ -54,7 +54,7 @@ def call(port: int, method: str, path: str, body: Any = None, headers: dict[str,
         connection.close()
 
 
-def until(happens: Callable[[], Any], seconds: float = 3) -> Any:
+def until(happens: Callable[[], Any], seconds: float = 30) -> Any:
     """Return what `happens` returns as soon as it is true."""
     end = time.monotonic() + seconds
     while not (result := happens()):
@@ -74,7 +74,7 @@ class Running:
     def port(self, host: str) -> int:
         return self.simulator.servers[host].listener.port
 
-    def ask(self, host: str, path: str, body: Any, headers: dict[str, str] | None = None, timeout: float = 5) -> Answer:
+    def ask(self, host: str, path: str, body: Any, headers: dict[str, str] | None = None, timeout: float = 30) -> Answer:
         return call(self.port(host), "POST", path, body, headers, timeout)
 
     def get(self, host: str, path: str, headers: dict[str, str] | None = None) -> Answer:

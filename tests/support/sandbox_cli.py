@@ -34,7 +34,7 @@ class Sandbox:
 
     def run(self, *words: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [self.program, "--name", self.name, *words], capture_output=True, text=True, input=stdin, check=False, timeout=400
+            [self.program, "--name", self.name, *words], capture_output=True, text=True, input=stdin, check=False, timeout=900
         )
         if check and done.returncode:
             pytest.fail(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -115,9 +115,19 @@ def client_pod(program: str, arguments: list[str], *, name: str) -> dict[str, An
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
+def wait_until_asking(core: client.CoreV1Api, namespace: str, name: str) -> None:
+    """Wait until a client's pod runs, and as long as its program takes to start."""
+    for _ in range(600):
+        phase = core.read_namespaced_pod(name, namespace).status.phase
+        if phase != "Pending":
+            return time.sleep(1)
+        time.sleep(0.2)
+    raise AssertionError(f"{name} did not start in two minutes")
+
+
 def result_of(core: client.CoreV1Api, namespace: str, name: str) -> dict[str, Any]:
     """Wait for a pod's end and return the JSON it printed."""
-    for _ in range(120):
+    for _ in range(600):
         phase = core.read_namespaced_pod(name, namespace).status.phase
         if phase in ("Succeeded", "Failed"):
             break

@@ -39,6 +39,7 @@ def site(core: client.CoreV1Api, kubeconfig: Path, key: str, tmp_path_factory: p
 @pytest.fixture(scope="module")
 def done(site: Site, request: pytest.FixtureRequest) -> Jobs:
     """All jobs of the file that tests of this run ask for, done."""
+    site.late.clear()
     here = [item for item in request.session.items if item.path == request.path]
     found = [value for item in here if hasattr(item, "callspec") for value in item.callspec.params.values()]
     return Jobs(site, [job for job in found if isinstance(job, Job)])

@@ -145,14 +145,14 @@ class Forbidden:
 
 def forbid(site: Site, lane: str) -> Forbidden:
     with Enforcer(site.core, site.namespace):
-        enforced = forbidden(site, lane, effect=20)
-    return Forbidden(enforced, forbidden(site, lane, effect=3))
+        enforced = forbidden(site, lane, "pass", effect=20)
+    return Forbidden(enforced, forbidden(site, lane, "inconclusive", effect=3))
 
 
-def forbidden(site: Site, lane: str, effect: float) -> Done:
+def forbidden(site: Site, lane: str, wanted: str, effect: float) -> Done:
     before = site.state()
     durations = {"steady": 2.5, "fault": 4, "recovery": 6, "effect": effect}
-    ran = site.drill(lane, {"kind": "egress", "clients": ["litellm"]}, durations=durations)
+    ran = site.drill(lane, {"kind": "egress", "clients": ["litellm"]}, wanted=wanted, durations=durations)
     after = site.state()
     names = [f"Deployment {lane}", f"Service {lane}", "Deployment litellm"]
     policies = {name: each for name, each in after.items() if name.startswith("NetworkPolicy failover")}
@@ -172,8 +172,9 @@ def test_a_way_that_a_policy_takes_is_a_fault_where_the_network_enforces_it(outc
 
 
 @pytest.mark.parametrize("job", [FORBIDDEN])
-def test_where_the_network_enforces_no_policy_nothing_was_shown(outcome: Forbidden, job: Job) -> None:
+def test_where_the_network_enforces_no_policy_nothing_was_shown(outcome: Forbidden, job: Job, site: Site, record_property: Any) -> None:
     del job
+    record_property("table", "\n".join(site.again()))
     ran = outcome.ignored.ran
     assert (ran.result.get("verdict"), reasons(ran)) == ("inconclusive", ["fault_did_not_take"]), ran.output
     assert outcome.ignored.after == outcome.ignored.before

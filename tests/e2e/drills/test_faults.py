@@ -34,7 +34,7 @@ class Done:
 def drilled(title: str, fault: Mapping[str, Any], verdict: str, place: str = "", **changes: Any) -> Any:
     def run(site: Site, lane: str) -> Done:
         before = site.about(lane)
-        ran = site.drill(lane, fault, **changes)
+        ran = site.drill(lane, fault, wanted=verdict, **changes)
         return Done(ran, lane, before, site.about(lane))
 
     return pytest.param(Job(run, place), verdict, id=title)
@@ -42,7 +42,7 @@ def drilled(title: str, fault: Mapping[str, Any], verdict: str, place: str = "",
 
 MID = {"where": "mid_stream"}
 #: Who waits for the rest of a stream gives it four seconds. Only then do others know.
-LONGER = {"steady": 2.5, "fault": 7, "recovery": 4}
+LONGER = {"steady": 2.5, "fault": 9, "recovery": 4}
 #: Only a stream that had begun cannot be failed over: its client has text of the first backend already. It ends in a clear error.
 FAULTS = [
     drilled("hang", {"kind": "hang"}, "pass"),
@@ -84,7 +84,8 @@ def test_a_fault_takes_is_judged_and_leaves_nothing_behind(outcome: Done, job: J
     if drill["fault"]["kind"] != "none":
         assert "fault_did_not_take" not in reasons(ran)
         assert drill["requests"]["by_phase"]["fault"].get(f"{outcome.lane}-next", 0) >= 5, ran.output
-        assert drill["clock"]["error_s"] < 0.1
+        # The probe's own limit. On a machine with time to spare it is a hundredth of that.
+        assert drill["clock"]["error_s"] < 0.25
         assert drill["restore"]["state"] == "restored"
 
 
@@ -110,5 +111,5 @@ def test_what_each_fault_cost_its_clients(done: Jobs, site: Site, record_propert
                 worst[row["kind"]] = max(worst[row["kind"]], row["max"])
         shown = " ".join(f"{seconds:7.2f} s" if seconds else "        -" for seconds in worst.values())
         rows.append(f"{each.id:44} {shown}  {ran.result['verdict']} {', '.join(reasons(ran))}")
-    record_property("table", "\n".join([*rows, *(f"done again: {text}" for text in site.late)]))
+    record_property("table", "\n".join([*rows, *site.again()]))
     assert json.dumps(rows)

@@ -8,11 +8,13 @@ On the cluster where the real thing can be had there, else by a record that says
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import drilled_site
+import drills
 import pytest
 from drills import NONE_LOST, Job, Jobs, Site, reasons, wait_for
 from playing import Playing, Ran, playing
@@ -21,6 +23,11 @@ from synthetic_drill import ZERO, Drill, good, in_fault
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 SCALE = {"kind": "scale"}
+
+
+def once(site: Site, model: str, fault: Mapping[str, Any], **changes: Any) -> Ran:
+    """A drill as it comes: an attempt knows itself whether it is to be made again."""
+    return site.run(site.params(model, fault, **changes))
 
 
 class NextTier(AbstractContextManager[None]):
@@ -36,14 +43,17 @@ class NextTier(AbstractContextManager[None]):
         self._site.admin("standing", "PUT", self._path, {"kind": "none"})
 
 
-def next_tier(fault: Mapping[str, Any], **changes: Any) -> Job:
+Attempt = Callable[[Site, str], Ran]
+
+
+def next_tier(fault: Mapping[str, Any], **changes: Any) -> Attempt:
     def run(site: Site, lane: str) -> Ran:
         # What an answer says tells what LiteLLM hides: it writes the asked name over a wrong one, and makes up an end for a stream without.
         chain = [lane, {"model_group": f"{lane}-next", "says": f"({lane}-next-model)"}]
         with NextTier(site, f"{lane}-next", fault):
-            return site.drill(lane, SCALE, chain=chain, **changes)
+            return once(site, lane, SCALE, chain=chain, **changes)
 
-    return Job(run)
+    return run
 
 
 def no_end(site: Site, _place: str) -> Ran:
@@ -51,7 +61,7 @@ def no_end(site: Site, _place: str) -> Ran:
     fault = {**SCALE, "backends": [{"deployment": "first", "service": "first"}]}
     try:
         with NextTier(site, "third", {"kind": "cut", "end": "clean"}):
-            return site.drill("short", fault, chain=["short", "bounded"], stream="true")
+            return once(site, "short", fault, chain=["short", "bounded"], stream="true")
     finally:
         site.wait_until_answering("first")
 
@@ -59,7 +69,7 @@ def no_end(site: Site, _place: str) -> Ran:
 def no_primary(site: Site, lane: str) -> Ran:
     site.admin(lane, "PUT", f"/hosts/{lane}/fault", {"kind": "status", "status": 500})
     try:
-        return site.drill(lane, SCALE)
+        return once(site, lane, SCALE)
     finally:
         site.admin(lane, "PUT", f"/hosts/{lane}/fault", {"kind": "none"})
 
@@ -94,7 +104,7 @@ def service_alone(site: Site, lane: str) -> Ran:
 
 def wrong_backend(site: Site, lane: str) -> Ran:
     """A Deployment and its Service that belong together, only that LiteLLM asks another."""
-    return site.drill(lane, {**SCALE, "backends": [{"deployment": "idle", "service": "idle"}]})
+    return once(site, lane, {**SCALE, "backends": [{"deployment": "idle", "service": "idle"}]})
 
 
 def came_back(site: Site, lane: str) -> Ran:
@@ -128,7 +138,7 @@ def _exists(site: Site, deployment: str) -> bool:
 def from_cache(site: Site, _place: str) -> Ran:
     changes = {"url": site.url("litellm-b"), "prompt_suffix": drilled_site.REPEATED, "thresholds": [NONE_LOST]}
     try:
-        return site.drill("guarded", SCALE, **changes)
+        return once(site, "guarded", SCALE, **changes)
     finally:
         site.wait_until_answering("guarded")
 
@@ -136,23 +146,42 @@ def from_cache(site: Site, _place: str) -> Ran:
 def masked(site: Site, _place: str) -> Ran:
     fault = {**SCALE, "backends": [{"deployment": "first", "service": "first"}]}
     try:
-        return site.drill("masked", fault, chain=["masked", "mask"])
+        return once(site, "masked", fault, chain=["masked", "mask"])
     finally:
         site.wait_until_answering("first")
 
 
-ATTEMPTS: list[tuple[str, Job, str, str]] = [
-    ("no request reached the primary before", Job(no_primary), "inconclusive", "no_primary_traffic"),
-    ("only the Service is led elsewhere, connections go on", Job(service_alone), "inconclusive", "fault_did_not_take"),
-    ("another backend than LiteLLM's is broken", Job(wrong_backend), "inconclusive", "fault_did_not_take"),
-    ("answers from LiteLLM's cache", Job(from_cache, "guarded"), "inconclusive", "cached"),
-    ("a fallback that is the same server by another name", Job(masked, "pair"), "fail", "same_server"),
-    ("the next tier answers with a wrong model", next_tier({"kind": "wrong_model", "answers_as": "llama-3"}), "fail", "wrong_model"),
-    ("the next tier answers nothing, with 200", next_tier({"kind": "empty"}), "fail", "lost"),
-    ("the next tier puts an error into a 200", next_tier({"kind": "error_event"}, stream="true"), "fail", "lost"),
-    ("the next tier's streams have no end", Job(no_end, "pair"), "fail", "lost"),
-    ("the same, and LiteLLM makes one up", next_tier({"kind": "cut", "end": "clean"}, stream="true"), "fail", "wrong_model"),
-    ("the backend comes back by itself", Job(came_back), "inconclusive", "came_back_by_itself"),
+def attempt(run: Attempt, verdict: str, code: str, place: str = "") -> tuple[Job, str, str]:
+    """Made again, twice at most, where a busy machine made something else of it. One that passes is not: it fooled the gate."""
+
+    def made(site: Site, where: str) -> Ran:
+        for number in range(1, drills.ATTEMPTS + 1):
+            ran = run(site, where)
+            word = ran.result.get("verdict")
+            if number == drills.ATTEMPTS or word == "pass" or (word == verdict and code in reasons(ran)):
+                break
+            site.late.append(drills.told_of(ran))
+            time.sleep(drilled_site.COOLDOWN)
+        return ran
+
+    return Job(made, place), verdict, code
+
+
+ATTEMPTS: list[tuple[str, tuple[Job, str, str]]] = [
+    ("no request reached the primary before", attempt(no_primary, "inconclusive", "no_primary_traffic")),
+    ("only the Service is led elsewhere, connections go on", attempt(service_alone, "inconclusive", "fault_did_not_take")),
+    ("another backend than LiteLLM's is broken", attempt(wrong_backend, "inconclusive", "fault_did_not_take")),
+    ("answers from LiteLLM's cache", attempt(from_cache, "inconclusive", "cached", "guarded")),
+    ("a fallback that is the same server by another name", attempt(masked, "fail", "same_server", "pair")),
+    (
+        "the next tier answers with a wrong model",
+        attempt(next_tier({"kind": "wrong_model", "answers_as": "llama-3"}), "fail", "wrong_model"),
+    ),
+    ("the next tier answers nothing, with 200", attempt(next_tier({"kind": "empty"}), "fail", "lost")),
+    ("the next tier puts an error into a 200", attempt(next_tier({"kind": "error_event"}, stream="true"), "fail", "lost")),
+    ("the next tier's streams have no end", attempt(no_end, "fail", "lost", "pair")),
+    ("the same, and LiteLLM makes one up", attempt(next_tier({"kind": "cut", "end": "clean"}, stream="true"), "fail", "wrong_model")),
+    ("the backend comes back by itself", attempt(came_back, "inconclusive", "came_back_by_itself")),
 ]
 
 
@@ -192,7 +221,7 @@ RECORDS: list[tuple[str, Callable[[], Drill], str, str]] = [
     ("a clock jumped by 30 s", jumped, "inconclusive", "clock_jumped"),
     ("the worker's machine stood still for 6 s", stood_still, "inconclusive", "clock_jumped"),
 ]
-ON_CLUSTER = [pytest.param(job, verdict, code, id=title) for title, job, verdict, code in ATTEMPTS]
+ON_CLUSTER = [pytest.param(*made, id=title) for title, made in ATTEMPTS]
 
 
 @pytest.fixture(scope="module")
@@ -226,13 +255,13 @@ def test_a_restore_that_fails_on_the_cluster_fails_the_task_and_is_said_before_a
     assert said[said.index("FAIL") + 1] == "restore_failed"
 
 
-def test_the_list_of_all_attempts(done: Jobs, record_property: Any) -> None:
+def test_the_list_of_all_attempts(done: Jobs, site: Site, record_property: Any) -> None:
     rows = [f"{'attempt':54} {'shown by':8} {'verdict':13} reasons"]
-    for title, job, _verdict, _code in ATTEMPTS:
+    for title, (job, _verdict, _code) in ATTEMPTS:
         ran = done.result(job)
         rows.append(f"{title:54} {'cluster':8} {ran.result['verdict']:13} {', '.join(dict.fromkeys(reasons(ran)))}")
     for title, make, _verdict, _code in RECORDS:
         judged = make().judged()
         rows.append(f"{title:54} {'record':8} {judged.word:13} {', '.join(dict.fromkeys(each.code for each in judged.findings))}")
-    record_property("table", "\n".join(rows))
+    record_property("table", "\n".join([*rows, *site.again()]))
     assert not [row for row in rows[1:] if " pass " in row]

@@ -9,11 +9,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
 from api_proxy import ApiProxy
-from drills import NONE_LOST, Job, Jobs, Site, reasons, wait_for
+from drills import ATTEMPTS, NONE_LOST, NOT_STARTED, Job, Jobs, Site, reasons, wait_for
 from playing import Playing, Ran, playing
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
@@ -22,6 +23,8 @@ JOURNAL = "homelab.llm/failover-probe"
 SHORT = {"steady": 2, "fault": 3, "recovery": 3}
 #: Seconds between two requests to the API server, where a moment between them is to be met.
 BETWEEN = 0.25
+#: How long the first of two drills keeps its fault. A busy machine takes longer to start the second one.
+LONG_ENOUGH = (8, 40, 120)
 
 
 def has_journal(site: Site, kind: str, name: str) -> bool:
@@ -34,17 +37,17 @@ def at_line(pattern: str) -> Callable[[Site, str, Playing], None]:
 
 
 def when_preparing(site: Site, lane: str, played: Playing) -> None:
-    assert wait_for(lambda: bool(site.pods_of_the_probe(lane)), 60), played.output
+    assert wait_for(lambda: bool(site.pods_of_the_probe(lane)), 180), played.output
 
 
 def when_the_fault_is_half_made(site: Site, lane: str, played: Playing) -> None:
-    assert wait_for(lambda: has_journal(site, "Service", lane), 60), played.output
+    assert wait_for(lambda: has_journal(site, "Service", lane), 180), played.output
 
 
 def when_half_restored(site: Site, lane: str, played: Playing) -> None:
     when_the_fault_is_half_made(site, lane, played)
-    assert wait_for(lambda: has_journal(site, "Deployment", lane), 10), played.output
-    assert wait_for(lambda: not has_journal(site, "Deployment", lane), 60), played.output
+    assert wait_for(lambda: has_journal(site, "Deployment", lane), 60), played.output
+    assert wait_for(lambda: not has_journal(site, "Deployment", lane), 180), played.output
 
 
 #: Each with what shows that the moment was met: how many of the lane's two objects say that they are broken.
@@ -73,26 +76,36 @@ class Ended:
 
 def ended(moment: str, number: int) -> Any:
     def run(site: Site, lane: str) -> Ended:
-        before = site.about(lane)
-        params = site.params(lane, {"kind": "hang"}, durations=SHORT, labels={"lane": lane})
-        restored = None
-        with ApiProxy(site.kubeconfig) as proxy:
-            kubeconfig = proxy.kubeconfig(site.folder / f"{params['name']}.kubeconfig")
-            with playing(kubeconfig, site.folder, params) as played:
-                if moment in BETWEEN_REQUESTS:
-                    played.wait_for_line(r" s  steady ")
-                    proxy.delay = BETWEEN
-                MOMENTS[moment][0](site, lane, played)
-                played.end(number)
-                proxy.delay = 0.0
-                broken = sum(has_journal(site, kind, lane) for kind in ("Service", "Deployment"))
-                if number == signal.SIGKILL:
-                    # A crash: the next run has to do it.
-                    restored = site.restored(fault=params["fault"])
-                wait_for(lambda: site.about(lane) == before and not site.pods_of_the_probe(lane), 40)
-        return Ended(played.output, before, broken, site.about(lane), site.pods_of_the_probe(lane), restored)
+        for _attempt in range(ATTEMPTS):
+            done = end_at(site, lane, moment, number)
+            # A busy machine may be past the moment. What was left there had to be restored as well.
+            if done.after != done.before or done.broken == MOMENTS[moment][1] or number != signal.SIGKILL:
+                break
+            site.late.append(f"{lane} was not killed {moment}")
+        return done
 
     return pytest.param(Job(run), moment, number, id=f"{signal.Signals(number).name} {moment}")
+
+
+def end_at(site: Site, lane: str, moment: str, number: int) -> Ended:
+    before = site.about(lane)
+    params = site.params(lane, {"kind": "hang"}, durations=SHORT, labels={"lane": lane})
+    restored = None
+    with ApiProxy(site.kubeconfig) as proxy:
+        kubeconfig = proxy.kubeconfig(site.folder / f"{params['name']}.kubeconfig")
+        with playing(kubeconfig, site.folder, params) as played:
+            if moment in BETWEEN_REQUESTS:
+                played.wait_for_line(r" s  steady ")
+                proxy.delay = BETWEEN
+            MOMENTS[moment][0](site, lane, played)
+            played.end(number)
+            proxy.delay = 0.0
+            broken = sum(has_journal(site, kind, lane) for kind in ("Service", "Deployment"))
+            if number == signal.SIGKILL:
+                # A crash: the next run has to do it.
+                restored = site.restored(fault=params["fault"])
+            wait_for(lambda: site.about(lane) == before and not site.pods_of_the_probe(lane), 120)
+    return Ended(played.output, before, broken, site.about(lane), site.pods_of_the_probe(lane), restored)
 
 
 ENDINGS = [ended(moment, number) for moment in MOMENTS for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)]
@@ -117,14 +130,18 @@ def cut_off(fault_seconds: float) -> Job:
         before = site.about(lane)
         durations = {"steady": 2, "fault": fault_seconds, "recovery": 5}
         params = site.params(lane, {"kind": "hang"}, durations=durations, thresholds=[NONE_LOST])
-        with ApiProxy(site.kubeconfig) as proxy:
-            kubeconfig = proxy.kubeconfig(site.folder / f"{params['name']}.kubeconfig")
-            with playing(kubeconfig, site.folder, params) as played:
-                played.wait_for_line(r" s  fault ")
-                proxy.go()
-                time.sleep(10)
-                proxy.come()
-                ran = played.finish()
+
+        def drilled() -> Ran:
+            with ApiProxy(site.kubeconfig) as proxy:
+                kubeconfig = proxy.kubeconfig(site.folder / f"{params['name']}.kubeconfig")
+                with playing(kubeconfig, site.folder, params) as played:
+                    played.wait_for_line(r" s  fault ")
+                    proxy.go()
+                    time.sleep(10)
+                    proxy.come()
+                    return played.finish()
+
+        ran = site.settled(drilled)
         return ran, before, site.about(lane)
 
     return Job(run)
@@ -142,15 +159,35 @@ def test_a_drill_outlives_an_api_server_that_is_gone_for_ten_seconds(outcome: tu
 def next_to(second_waits_for: str) -> Job:
     def run(site: Site, lane: str) -> tuple[list[Ran], dict[str, Any], dict[str, Any]]:
         before = site.about(lane)
-        params = [site.params(lane, {"kind": "hang"}, durations={"steady": 2, "fault": 8, "recovery": 3}) for _each in range(2)]
-        with playing(site.kubeconfig, site.folder, params[0]) as first:
-            if second_waits_for:
-                first.wait_for_line(second_waits_for)
-            with playing(site.kubeconfig, site.folder, params[1]) as second:
-                both = [first.finish(), second.finish()]
+        for seconds in LONG_ENOUGH:
+            durations = {"steady": 2, "fault": seconds, "recovery": 3}
+            params = [site.params(lane, {"kind": "hang"}, durations=durations) for _each in range(2)]
+            with playing(site.kubeconfig, site.folder, params[0]) as first:
+                if second_waits_for:
+                    first.wait_for_line(second_waits_for)
+                with playing(site.kubeconfig, site.folder, params[1]) as second:
+                    both = [first.finish(), second.finish()]
+            # A pod of a probe may not even start in its minute.
+            slow = any(NOT_STARTED in ran.message for ran in both)
+            if not slow and (any(ran.failed for ran in both) or meet(*both)):
+                break
+            site.late.append(f"two drills on {lane} did not meet within {seconds} s")
         return both, before, site.about(lane)
 
     return Job(run)
+
+
+def meet(one: Ran, other: Ran) -> bool:
+    """Whether both had broken it at the same time, to the second."""
+    spans = []
+    for ran in (one, other):
+        drill = ran.result["drill"]
+        phases = drill["phases"]
+        zero = datetime.fromisoformat(drill["started_at"]).timestamp() - phases["steady"][0]
+        spans.append((zero + phases["fault"][0], zero + phases["restore"][0]))
+    (begin, end), (since, until) = sorted(spans)
+    del begin, until
+    return since < end - 1
 
 
 @pytest.mark.parametrize("job", [pytest.param(next_to(""), id="at once"), pytest.param(next_to(r" s  fault "), id="in the fault")])
@@ -229,20 +266,24 @@ def test_of_a_holder_on_another_machine_a_number_that_stands_still_says_that_it_
     assert outcome.after == outcome.before
 
 
-def restarted(how: Callable[[Site], None]) -> Job:
+def restarted(how: Callable[[Site], None], wanted: str) -> Any:
     def run(site: Site, _place: str) -> tuple[Ran, dict[str, Any], dict[str, Any]]:
         before = site.about("guarded")
         durations = {"steady": 2.5, "fault": 16, "recovery": 6}
         # A LiteLLM that has just started is slow.
         params = site.params("guarded", {"kind": "scale"}, url=site.url("litellm-b"), durations=durations, thresholds=[NONE_LOST])
-        with playing(site.kubeconfig, site.folder, params) as played:
-            played.wait_for_line(r" s  fault ")
-            how(site)
-            ran = played.finish()
+
+        def drilled() -> Ran:
+            with playing(site.kubeconfig, site.folder, params) as played:
+                played.wait_for_line(r" s  fault ")
+                how(site)
+                return played.finish()
+
+        ran = site.settled(drilled, wanted)
         site.wait_until_answering("guarded")
         return ran, before, site.about("guarded")
 
-    return Job(run, "guarded")
+    return pytest.param(Job(run, "guarded"), wanted, id=how.__name__)
 
 
 def roll_out(site: Site) -> None:
@@ -251,13 +292,12 @@ def roll_out(site: Site) -> None:
 
 
 def crash(site: Site) -> None:
-    (pod,) = site.core.list_namespaced_pod(site.namespace, label_selector="app=litellm-b").items
+    found = site.core.list_namespaced_pod(site.namespace, label_selector="app=litellm-b").items
+    (pod,) = [each for each in found if not each.metadata.deletion_timestamp]
     site.core.delete_namespaced_pod(pod.metadata.name, site.namespace, grace_period_seconds=0)
 
 
-@pytest.mark.parametrize(
-    ("job", "verdict"), [pytest.param(restarted(roll_out), "pass", id="rolled out"), pytest.param(restarted(crash), "fail", id="killed")]
-)
+@pytest.mark.parametrize(("job", "verdict"), [restarted(roll_out, "pass"), restarted(crash, "fail")])
 def test_a_litellm_that_is_started_again_during_a_drill_is_judged_by_what_its_clients_got(
     outcome: tuple[Ran, dict[str, Any], dict[str, Any]], job: Job, verdict: str
 ) -> None:
@@ -268,8 +308,9 @@ def test_a_litellm_that_is_started_again_during_a_drill_is_judged_by_what_its_cl
     assert ("lost" in reasons(ran)) == (verdict == "fail")
 
 
-def test_in_the_end_nothing_is_left_to_restore(done: Jobs, site: Site) -> None:
+def test_in_the_end_nothing_is_left_to_restore(done: Jobs, site: Site, record_property: Any) -> None:
     del done
+    record_property("table", "\n".join(site.again()))
     restored = site.restored()
     assert not restored.failed, restored.output
     assert not restored.result["changed"]

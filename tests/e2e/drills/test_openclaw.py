@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from drilled_site import ADMIN_PORT, SIMULATOR
-from drills import NONE_LOST, reasons, wait_for
+from drills import ATTEMPTS, NONE_LOST, may_be_the_machine, reasons, told_of, wait_for
 from enforcer import EnforcerOfOne
 from kubernetes import client
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
@@ -27,8 +27,6 @@ CLAUDE, LITELLM = "anthropic/claude-opus-4-5", "litellm/vllm-qwen"
 CHAIN = [CLAUDE, LITELLM, "litellm/ollama-qwen", "litellm/openai-gpt4o"]
 IN_TIME: dict[str, Any] = {"id": "NFR88", "metric": "worst_wait", "limit": 5, "unit": "s"}
 BACK = {"id": "NFR96", "metric": "recovery_from_restore", "limit": 30, "unit": "s"}
-#: What verdicts say, too, where processors are taken: the probe was late, a turn took longer, or Claude's first word came unheard.
-MAYBE_BUSY = {"worker_late", "clock_jumped", "over_limit", "unneeded", "too_few_samples", "no_primary_traffic", "not_steady"}
 LEFT = """
 const client = await connect(process.env.OPENCLAW_GATEWAY_TOKEN);
 const { payload } = await client.call('sessions.list', {});
@@ -45,6 +43,8 @@ class Drilled:
 
     def __init__(self, site: OpenclawSite, kubeconfig: Path, folder: Path) -> None:
         self.site, self.kubeconfig, self.folder = site, kubeconfig, folder
+        #: Drills that were done again, and what they had said before.
+        self.late: list[str] = []
 
     def params(self, fault: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         counters = f"http://upstream.{self.site.namespace}.svc.cluster.local:{ADMIN_PORT}/counters"
@@ -62,12 +62,13 @@ class Drilled:
             **changes,
         }
 
-    def drill(self, fault: Mapping[str, Any], **changes: Any) -> Ran:
-        """A drill to its end; anew, twice at most, when what it found may be the machine's doing: nobody is late three times by chance."""
-        for _attempt in range(3):
+    def drill(self, fault: Mapping[str, Any], wanted: str = "pass", **changes: Any) -> Ran:
+        """A drill to its end. It is done again while the machine may be what was measured, and that is noted."""
+        for attempt in range(1, ATTEMPTS + 1):
             ran = self.run(self.params(fault, **changes))
-            if not MAYBE_BUSY & set(reasons(ran)):
+            if attempt == ATTEMPTS or not may_be_the_machine(ran, wanted):
                 break
+            self.late.append(told_of(ran))
         return ran
 
     def run(self, params: Mapping[str, Any]) -> Ran:
@@ -170,7 +171,7 @@ def test_with_nobody_left_each_turn_ends_with_a_clear_error_in_time(claw: Drille
 
 def test_an_error_is_a_lost_turn_where_somebody_could_have_answered(claw: Drilled) -> None:
     fault = {"kind": "scale", "backends": [{"deployment": "upstream", "service": "litellm"}]}
-    ran = claw.drill(fault, counters=[])
+    ran = claw.drill(fault, wanted="fail", counters=[])
     assert ran.result.get("verdict") == "fail", ran.output
     assert "All models failed" in next(each["text"] for each in ran.result["drill"]["reasons"] if each["code"] == "lost")
 
@@ -192,7 +193,7 @@ def test_the_internet_is_taken_by_the_policy_that_gives_it_where_the_network_enf
     fault = {"kind": "internet", "policy": "openclaw", "hosts": [ANTHROPIC]}
     with EnforcerOfOne(core, namespace, "openclaw", f"{upstream.status.pod_ip} -p tcp --dport 8446"):
         enforced = claw.drill(fault)
-    ignored = claw.drill(fault, durations={"steady": 6, "fault": 3, "recovery": 3, "effect": 3})
+    ignored = claw.drill(fault, wanted="inconclusive", durations={"steady": 6, "fault": 3, "recovery": 3, "effect": 3})
     assert enforced.result.get("verdict") == "pass", enforced.output
     assert by_phase(enforced)["fault"][LITELLM] >= 2
     assert (ignored.result.get("verdict"), reasons(ignored)) == ("inconclusive", ["fault_did_not_take"]), ignored.output
@@ -230,7 +231,7 @@ def test_what_cannot_be_drilled_is_one_clear_error(claw: Drilled, change: dict[s
     assert told in ran.message
 
 
-def test_no_key_is_in_anything_that_is_shown(claw: Drilled) -> None:
+def test_no_key_is_in_anything_that_is_shown(claw: Drilled, record_property: Any) -> None:
     report = claw.folder / "reports"
     fault = claw.admin_fault({"kind": "echo_credential", "status": 401})
     ran = claw.drill(fault, report=str(report))
@@ -240,3 +241,4 @@ def test_no_key_is_in_anything_that_is_shown(claw: Drilled) -> None:
         assert key not in shown
         assert base64.b64encode(key.encode()).decode()[:16] not in shown
         assert key[-12:] not in shown
+    record_property("table", "\n".join(f"measured again: {text}" for text in claw.late) or "each was measured once")

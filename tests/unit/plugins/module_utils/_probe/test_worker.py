@@ -106,7 +106,7 @@ def test_notes_who_answered_what_when_and_how(simulator: Running):
 )
 def test_tells_apart_how_an_answer_fails(simulator: Running, fault: dict[str, Any], whole: str, stream: str):
     simulator.fault(**fault)
-    requests = run(spec_of(simulator, seconds=0.25, timeout_s=0.4)).requests
+    requests = run(spec_of(simulator, seconds=0.5, timeout_s=1.5)).requests
     assert {request.finish for request in requests if not request.stream} == {whole}
     assert {request.finish for request in requests if request.stream} == {stream}
     for request in requests:
@@ -116,7 +116,7 @@ def test_tells_apart_how_an_answer_fails(simulator: Running, fault: dict[str, An
 
 def test_takes_every_fragment_of_a_key_out_of_what_a_server_says(simulator: Running):
     simulator.fault(kind="echo_credential")
-    for request in run(spec_of(simulator, seconds=0.2)).requests:
+    for request in run(spec_of(simulator)).requests:
         assert "********" in request.error
         assert not any(KEY[at : at + 12] in request.error for at in range(len(KEY) - 11))
 
@@ -124,7 +124,8 @@ def test_takes_every_fragment_of_a_key_out_of_what_a_server_says(simulator: Runn
 def test_a_slow_answer_does_not_slow_the_load(simulator: Running):
     simulator.fault(kind="hang", where="before_headers")
     requests = run(spec_of(simulator, seconds=1, rate=40, timeout_s=0.8)).requests
-    assert len(requests) in (38, 39)  # the first after 0.05 s
+    # 39, for the first comes after 0.05 s. On a busy machine the last ones are late, and then there is no time left for them.
+    assert 30 <= len(requests) <= 39
     gaps = [after.t_due - before.t_due for before, after in itertools.pairwise(requests)]
     assert gaps == pytest.approx([0.025] * (len(requests) - 1), abs=1e-6)
     assert all(after.t_start < before.t_end for before, after in itertools.pairwise(requests)), "each began while the one before hung"
@@ -138,12 +139,14 @@ def test_what_the_limit_of_concurrency_keeps_back_is_in_the_record(simulator: Ru
 
 def test_what_takes_longer_than_the_grace_is_unfinished(simulator: Running):
     simulator.fault(kind="hang", where="before_headers")
-    requests = run(spec_of(simulator, seconds=0.2, grace_s=0.1)).requests
+    requests = run(spec_of(simulator, grace_s=0.1)).requests
     assert {request.finish for request in requests} == {"unfinished"}
 
 
 def test_keeps_connections_only_when_told_to(simulator: Running):
-    kept = run(spec_of(simulator, keep_alive=True)).requests
+    # Few, so that each is answered before the next is sent.
+    kept = run(spec_of(simulator, keep_alive=True, rate=2, seconds=2)).requests
+    assert len(kept) > 1
     assert sum(request.reused for request in kept) == len(kept) - 1
     assert {request.finish for request in kept} == {"done"}
     assert not any(request.reused for request in run(spec_of(simulator)).requests)
@@ -191,9 +194,7 @@ def test_trusts_the_given_ca_only(tmp_path: Path):
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         load = {"name": "a", "url": f"https://127.0.0.1:{server.server_port}/v1", "model": "m", "rate": 10, "stream": False}
-        found = [
-            run({"loads": [load], "seconds": 0.25, **more}).requests for more in ({"ca_file": str(certificate)}, {}, {"verify": False})
-        ]
+        found = [run({"loads": [load], "seconds": 0.5, **more}).requests for more in ({"ca_file": str(certificate)}, {}, {"verify": False})]
         server.shutdown()
     assert [{request.finish for request in requests} for requests in found] == [{"done"}, {"no_answer"}, {"done"}]
     assert "CERTIFICATE_VERIFY_FAILED" in found[1][0].error
