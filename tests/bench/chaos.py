@@ -25,7 +25,7 @@ from typing import Any
 
 import drilled_site
 import yaml
-from measure import ANSIBLE, ROOT, SANDBOX, run, sandbox_environment
+from measure import ANSIBLE, LONGEST, ROOT, SANDBOX, run, sandbox_environment
 from own_site import KEY, MODELS, PRIMARY, SECRET, SPARE, Site, own_site, probed
 
 from ansible_collections.homelab.llm.plugins.module_utils._probe import load, record
@@ -42,7 +42,7 @@ def installed() -> Path:
     stamp = VENV / "made-from"
     if not stamp.is_file() or stamp.read_text() != "\n".join(PACKAGES):
         subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        subprocess.run([VENV / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        subprocess.run([VENV / "bin" / "python", "-m", "pip", "install", "--quiet", *PACKAGES], check=True, timeout=LONGEST)
         stamp.write_text("\n".join(PACKAGES))
     return VENV / "bin" / "chaos"
 
@@ -102,7 +102,7 @@ def run_chaos(site: Site, folder: Path) -> tuple[Json, float]:
         words = ["--hypothesis-strategy", "continuously", "--hypothesis-frequency", "1", "--rollback-strategy", "always"]
         start = time.monotonic()
         command = [chaos, "--no-version-check", "--settings", folder / "none.yaml", "run", *words, "--journal-path", journal, path]
-        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=LONGEST)
         took = time.monotonic() - start
     if not journal.is_file():
         sys.exit(f"chaos ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -17,6 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SANDBOX = ROOT / "sandbox" / "sandbox"
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+#: Seconds that nothing of a bench takes, not even on a busy machine: what is not over by then hangs.
+LONGEST = 1200
 
 
 @cache
@@ -30,7 +32,7 @@ def sandbox_environment() -> Mapping[str, str]:
 def run(*words: str | Path, **more: str) -> str:
     """Run a command on the sandbox; `more` are further environment variables. Its own words are shown when it fails."""
     env = {**os.environ, **sandbox_environment(), "ANSIBLE_NOCOLOR": "1", **more}
-    done = subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=False, env=env)
+    done = subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=False, env=env, timeout=LONGEST)
     if done.returncode:
         sys.exit(f"{' '.join(str(word) for word in words)[:300]} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout

@@ -47,6 +47,8 @@ COOLDOWN = 12
 LATE = 0.25
 #: Faults at the same time.
 TOGETHER = 2
+#: How often they are measured at most, where the machine was busy.
+ATTEMPTS = 3
 FAST, SLOWLY = "[tokens=6]", "[tokens=4 rate=8]"
 
 #: What breaks a backend, and what it is asked: a fault in mid-answer needs an answer that has a middle.
@@ -150,32 +152,44 @@ def outage(core: client.CoreV1Api, namespace: str, faults: Sequence[str]) -> Ite
     # Slightly different rates: of clients that ask at the same moment each would measure the others.
     loads = [cell.load(RATE * (1 + 0.02 * number), FAULTS[cell.fault][1]) for number, cell in enumerate(asked)]
     plan = Plan(loads, seconds=STEADY + FAULT, grace_s=GRACE, timeout_s=60)
-    for _attempt in range(3):
+    for attempt in range(1, ATTEMPTS + 1):
         lines = ask(core, namespace, plan, {BACKENDS[fault].name: FAULTS[fault][0] for fault in faults})
+        recording = record.parse(lines)
         # A machine that has no time for the clients measures itself.
-        late = max((beat.late_s for beat in record.parse(lines).beats), default=0.0)
-        if late < LATE:
-            break
-        print(f"{', '.join(faults)}: asked again, for the clients were {late:.2f} s late", flush=True)
-        time.sleep(COOLDOWN)
-    (broken,) = [fields for line in lines if (fields := json.loads(line))["kind"] == "broken"]
-    recording = record.parse(lines)
-    if recording.begun is None or recording.ended is None:
-        sys.exit(f"the record of {', '.join(faults)} is not complete:\n{lines[-1:]}")
-    phases = Phases(recording.begun.t_mono, recording.ended.t_mono, broken["begun"], broken["ended"])
-    for cell in asked:
+        late = max((beat.late_s for beat in recording.beats), default=0.0)
+        (broken,) = [fields for line in lines if (fields := json.loads(line))["kind"] == "broken"]
+        if recording.begun is None or recording.ended is None:
+            sys.exit(f"the record of {', '.join(faults)} is not complete:\n{lines[-1:]}")
+        phases = Phases(recording.begun.t_mono, recording.ended.t_mono, broken["begun"], broken["ended"])
         # One model group is asked in three LiteLLM: told apart by the load.
-        own = record.Recording(tuple(each for each in recording.requests if each.load == cell.name))
-        yield cell, judged(cell, own, phases)
+        own = {cell: record.Recording(tuple(each for each in recording.requests if each.load == cell.name)) for cell in asked}
+        ill = [cell.name for cell, recorded in own.items() if not was_well(cell, recorded, phases)]
+        if late < LATE and not ill:
+            break
+        why = f"{', '.join(ill)} was not well before the fault" if ill else f"the clients were {late:.2f} s late"
+        if attempt == ATTEMPTS and ill:
+            sys.exit(f"{', '.join(faults)}: {why}, {attempt} times")
+        print(f"{', '.join(faults)}: {'asked again' if attempt < ATTEMPTS else 'to be read with care'}, for {why}", flush=True)
+        time.sleep(COOLDOWN)
+    for cell, recorded in own.items():
+        yield cell, judged(cell, recorded, phases)
+
+
+def expectation_of(cell: Cell) -> Expectation:
+    primary, spare = Tier("primary", cell.model_group), Tier("spare", SPARE.name, models=(f"{SPARE.protocol}/m", "m"))
+    return Expectation((Chain(cell.model_group, (primary, spare), frozenset({"primary"})),))
+
+
+def was_well(cell: Cell, recording: record.Recording, phases: Phases) -> bool:
+    """Whether there were requests before the fault, and all were the primary's."""
+    steady = [one for one in measure.sight(recording, phases, expectation_of(cell)) if one.phase == "steady"]
+    return bool(steady) and all(one.served.tier == "primary" for one in steady)
 
 
 def judged(cell: Cell, recording: record.Recording, phases: Phases) -> dict[str, float | None]:
-    primary, spare = Tier("primary", cell.model_group), Tier("spare", SPARE.name, models=(f"{SPARE.protocol}/m", "m"))
-    expectation = Expectation((Chain(cell.model_group, (primary, spare), frozenset({"primary"})),))
+    expectation = expectation_of(cell)
     sights = measure.sight(recording, phases, expectation)
     steady = [one for one in sights if one.phase == "steady"]
-    if not steady or any(one.served.tier != "primary" for one in steady):
-        sys.exit(f"{cell.name} was not well before the fault: {[(one.request.finish, one.request.error, one.served) for one in steady]}")
     settled = sorted(one.wait for one in sights if one.phase != "steady" and one.request.t_start > (phases.fault_effective or 0) + THROUGH)
     found = measure.metrics(recording, phases, expectation, sights)
     return {**found, "usual_later": measure.percentile(settled, 0.5), "asked": len(sights) - len(steady)}
