@@ -111,7 +111,11 @@ class OpenWebuiSite(Site):
         api = self.core.api_client
         way = f"{api.configuration.host}/api/v1/namespaces/{self.namespace}/{target}/proxy{path}"
         headers = {"Content-Type": "application/json", "Accept": "application/json", **({"Cookie": f"token={token}"} if token else {})}
-        return json.loads(api.call_api(method, way, headers, body).read() or b"null")
+        answer = api.call_api(method, way, headers, body)
+        said = answer.read()
+        if answer.status >= 400:  # the client raises only for what it deserializes itself
+            raise ApiException(answer.status, said.decode(errors="replace"))
+        return json.loads(said or b"null")
 
     def sign_in(self) -> str:
         """Return a session of the administrator."""
@@ -142,9 +146,8 @@ class OpenWebuiSite(Site):
                     self.ask("POST", SIGN_UP, person, target=f"pods/{pod.metadata.name}:8080")
                     seen.answers.append(200)
                 except ApiException as error:
-                    # What the API server says itself, of a pod that is not there yet, is a Status.
-                    own = error.body is None or '"kind":"Status"' in str(error.body) or "proxy" in str(error.body)
-                    seen.answers.append(0 if own else error.status)
+                    # The API server says itself, in a Status, that a pod does not listen yet.
+                    seen.answers.append(0 if '"kind":"Status"' in str(error.reason) or "proxy" in str(error.reason) else int(error.status))
 
         thread = threading.Thread(target=knock)
         thread.start()
