@@ -3,7 +3,7 @@
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: ## From nothing to a LiteLLM and an OpenClaw that answer (SANDBOX=none KUBECONFIG=… for your own cluster)
+demo: ## From nothing to a LiteLLM, an OpenClaw and an Open-WebUI that answer (SANDBOX=none KUBECONFIG=… for your own cluster)
 	@scripts/demo
 
 chain: venv ## Write CHAINS.md beside the INVENTORY: who answers when who fails, and how fast (no cluster)

@@ -46,7 +46,7 @@ def progress(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] = 
         return Progress(False, False, "waits to be noticed")
     updated, available, total = (status.get(field, 0) for field in ("updatedReplicas", "availableReplicas", "replicas"))
     pods = list(pods)
-    ready = sum(_is_ready(pod) for pod in pods)
+    ready = sum(is_ready(pod) for pod in pods)
     text = f"{updated} of {wanted} pods are new, {ready} of them ready" + (f", {total - updated} old" if total > updated else "")
     stuck = [f"{pod['metadata']['name']}: {why}" for pod in pods for why in troubles(pod)]
     if updated == wanted == available == total:
@@ -55,7 +55,7 @@ def progress(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] = 
     return Progress(False, exceeded or bool(stuck), "; ".join([text, *stuck]))
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
+def is_ready(pod: Mapping[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in (pod.get("status") or {}).get("conditions") or ())
 
 
