@@ -70,8 +70,7 @@ class ChatPage:
 
     def models(self) -> list[str]:
         """Return all that the selector has. It makes only those that are seen, so the list is rolled from its beginning to its end."""
-        self._selector.click()
-        self._choices.first.wait_for()
+        self.open_selector()
         rolled = self.page.locator("#model-selector-list")
         rolled.evaluate("list => list.scrollTo(0, 0)")
         found: dict[str, None] = {}
@@ -85,9 +84,14 @@ class ChatPage:
         self._choices.first.wait_for(state="hidden")
         return list(found)
 
+    def open_selector(self) -> None:
+        """Show the models that can be chosen."""
+        self._selector.click()
+        self._choices.first.wait_for()
+
     def choose(self, model: str) -> None:
         """Choose a model, also in the middle of a conversation."""
-        self._selector.click()
+        self.open_selector()
         self.page.locator("#model-search-input").fill(model)
         self.page.locator(f'[role=listbox] [role=option][data-value="{model}"]').click()
         self.page.locator(f'#model-selector-model-button[aria-label$=": {model}"]').wait_for()
