@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a picture of Open-WebUI's page on the sandbox: three answers, the second while vLLM is down: `scripts/open-webui-picture OUT.png`."""
+"""Takes a picture of Open-WebUI's page on the sandbox, one answer while vLLM is down: `scripts/open-webui-picture OUT.png`."""
 
 from __future__ import annotations
 
