@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from drilled_chat import Chat, Person
-from drills import LIVELY, NONE_LOST, reasons
+from drills import LIVELY, reasons
 from playing import Ran
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
