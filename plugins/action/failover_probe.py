@@ -119,7 +119,8 @@ SPECIFICATION = dict(
         name=dict(type="str", default="drill"),
         title=dict(type="str"),
         namespace=dict(type="str"),
-        protocol=dict(type="str", choices=["openai", "openclaw"], default="openai"),
+        protocol=dict(type="str", choices=["openai", "open_webui", "openclaw"], default="openai"),
+        email=dict(type="str"),
         gateway=dict(
             type="dict",
             options={"namespace": dict(type="str"), "deployment": dict(type="str"), "container": dict(type="str")},
@@ -220,7 +221,7 @@ class ActionModule(InController):
         tasks_plan = task.plan(**trust)
         counters = [meter.spec() for meter in task.meters]
         key_env = KEY_ENV if params["key_secret"] else ""
-        look = vantages.look(task.url, key_env, task.durations.longest, targets=targets, counters=counters, **trust)
+        look = vantages.look(task.url, key_env, task.durations.longest, targets=targets, counters=counters, email=task.email, **trust)
         self._announce(task, module.check_mode)
         drilled = Drill(task, vantage, breaker, self._say).run(tasks_plan, look)
         described = {"loads": tasks_plan.described(), "environment": _environment(params, task, drilled, _cluster_version(transport))}
@@ -339,6 +340,7 @@ def _environment(params: Mapping[str, Any], task: Task, drilled: Drilled, cluste
     asked_from = f"a pod in {_asks_from(params)}" if params["vantage"] == "pod" else "the controller"
     return {
         "OpenClaw" if task.gateway else "LiteLLM": circumstances.versions(requests),
+        **({"Open-WebUI": str(drilled.look.get("version") or "unknown")} if task.email else {}),
         **circumstances.settings_of(drilled.expectation, drilled.look.get("tiers") or {}),
         **({"failed before somebody answered": circumstances.attempts_of(requests)} if task.gateway else {}),
         "Kubernetes": cluster,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: failover_probe
-short_description: Break a backend on purpose, measure what clients of LiteLLM or OpenClaw get meanwhile, restore it, and judge
+short_description: Break a backend on purpose, measure what clients of LiteLLM, Open-WebUI or OpenClaw get meanwhile, and judge
 version_added: 0.1.0
 description:
   - Asks models by the clock, breaks something, restores it, and says whether every client got its answer in time, from the right place.
@@ -50,8 +50,14 @@ options:
       - A model is V(provider/model) then, and a turn is one request. Who answered, and who failed before, is what the gateway tells.
         A turn that ends with the gateway's error counts as lost, unless O(down) leaves nobody who could answer.
     type: str
-    choices: [openai, openclaw]
+      - V(open_webui) signs somebody in at Open-WebUI, once, and sends messages as its page does, streamed and with a session, so with the
+        tools that Open-WebUI adds to it. They are no part of a chat, and nothing is kept of them. Who answered is what LiteLLM's
+        headers tell, which Open-WebUI hands on with a stream.
+    choices: [openai, open_webui, openclaw]
     default: openai
+  email:
+    description: With O(protocol=open_webui), the address of whoever signs in. O(key_secret) names the password then.
+    type: str
   gateway:
     description: With O(protocol=openclaw), where it is.
     type: dict
@@ -85,8 +91,8 @@ options:
     type: dict
     default: {}
   url:
-    description: Where the models are asked, such as V(http://litellm.ml.svc.cluster.local:4000/v1). Needed unless O(state=restored)
-      or O(protocol=openclaw).
+    description: Where the models are asked, such as V(http://litellm.ml.svc.cluster.local:4000/v1), or with O(protocol=open_webui)
+      V(http://open-webui.apps.svc.cluster.local). Needed unless O(state=restored) or O(protocol=openclaw).
     type: str
   key_secret:
     description: The Secret with the key to ask with. From a pod its value never passes through the controller.
@@ -144,6 +150,7 @@ options:
           - Whether answers are streamed; V(both) is by turns, and what holds without it.
           - OpenClaw always streams. There V(true) says that the first word is what is waited for, and V(false), which holds without it,
             that the end of the turn is.
+          - With O(protocol=open_webui) V(true), and nothing else.
         type: str
         choices: ['true', 'false', both]
         default: both

@@ -140,6 +140,11 @@ class Site:
         found = self.core.list_namespaced_pod(self.namespace, label_selector=f"homelab.llm/run={MARK}").items
         return [pod.metadata.name for pod in found if not pod.metadata.deletion_timestamp and mark in json.dumps(pod.metadata.labels)]
 
+    def wait_until_gone(self, deployment: str, seconds: float = 30) -> None:
+        """Until nobody serves in the place of a Deployment that was scaled to zero."""
+        pods = self.core.list_namespaced_pod
+        assert wait_for(lambda: not pods(self.namespace, label_selector=f"app={deployment}").items, seconds), f"{deployment} did not go"
+
     def wait_until_answering(self, deployment: str, seconds: float = 60) -> None:
         """Until a Deployment has what it asks for and LiteLLM has forgotten that it failed."""
         end = time.monotonic() + seconds

@@ -53,6 +53,7 @@ class Site:
             "litellm_exposure": "none",
             "litellm_verify_overhead_ms": 1000,
             "openclaw_enabled": False,
+            "open_webui_enabled": False,
         }
         given = {**own, **variables}
         env = {**os.environ, "ANSIBLE_NOCOLOR": "1", **(environ or {})}

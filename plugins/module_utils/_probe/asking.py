@@ -17,6 +17,8 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from ansible_collections.homelab.llm.plugins.module_utils._probe.sign_in import NotSignedIn, token_of
+
 #: Headers of an answer that say who gave it, as litellm 1.106.2 sends them. The cache key comes with answers from its cache only.
 HEADERS = {
     "x-litellm-model-group": "model_group",
@@ -77,7 +79,20 @@ class OpenAI:
         seen["model"] = seen.get("model") or data.get("model") or ""
 
 
-PROTOCOLS = {"openai": OpenAI()}
+class OpenWebUI(OpenAI):
+    """A message of somebody at the page of Open-WebUI, which LiteLLM is asked for in their place; the answer is LiteLLM's, headers and all.
+
+    The page's own requests name its session, and by that they get what the page gets: the tools that Open-WebUI adds. They name a chat too,
+    and the answer comes by a WebSocket then; without one nothing is kept of it, and it comes to whoever has asked.
+    """
+
+    path = "/api/chat/completions"
+
+    def body(self, load: Json, prompt: str, stream: bool) -> Json:
+        return {**super().body(load, prompt, stream), "session_id": str(uuid.uuid4())}
+
+
+PROTOCOLS = {"openai": OpenAI(), "open_webui": OpenWebUI()}
 
 
 class Connections:
@@ -143,6 +158,12 @@ class Load:
         self.key = os.environ.get(env, "").strip()
         if env and not self.key:
             raise Bad(f"load {spec['name']}: the environment variable {env} holds no key")
+        self.password, email = "", spec.get("email") or ""
+        if email:
+            try:
+                self.password, self.key = self.key, token_of(spec["url"], email, self.key, context)
+            except NotSignedIn as error:
+                raise Bad(f"{spec['url']} {error}") from None
         words = FILLER.split()
         count = max(0, int(spec.get("prompt_tokens", 20)) - 2)
         self.filler = " ".join((words * (count // len(words) + 1))[:count])

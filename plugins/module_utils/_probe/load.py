@@ -13,10 +13,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, worker
+from ansible_collections.homelab.llm.plugins.module_utils._probe import asking, sign_in, worker
 
 #: Who speaks what: OpenClaw's turns are taken by another worker, turns.mjs.
 PROTOCOLS = (*asking.PROTOCOLS, "openclaw")
@@ -46,6 +47,7 @@ class Load:
     prompt_suffix: str = ""
     max_tokens: int = 64
     turn: str = "full"
+    email: str = ""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -58,6 +60,10 @@ class Load:
             "model must not be empty": not self.model,
             f"rate must be above 0 and at most {FASTEST:g} a second, it is {self.rate}": not 0 < self.rate <= FASTEST,
             f"stream must be true, false or both, it is {self.stream!r}": self.stream not in (True, False, "both"),
+            "email: say who signs in at Open-WebUI, by the password that key_secret names": self.protocol == "open_webui"
+            and not (self.email and self.key_env),
+            f"stream must be true, it is {self.stream!r}: Open-WebUI's page streams every answer": self.protocol == "open_webui"
+            and self.stream is not True,
             f"protocol '{self.protocol}' is none of {', '.join(PROTOCOLS)}": self.protocol not in PROTOCOLS,
             f"turn must be {' or '.join(TURNS)}, it is {self.turn!r}": self.turn not in TURNS,
             f"prompt_tokens must be at least 1, it is {self.prompt_tokens}": self.prompt_tokens < 1,
@@ -111,6 +117,12 @@ class Plan:
 
 def program() -> str:
     """Return the worker's source in one piece, to be run by Python 3.9 or later. Works from a module's zip too."""
-    # What worker.py imports from here comes first; where it runs there is no collection to import from.
-    beneath, above = inspect.getsource(asking), inspect.getsource(worker)
-    return beneath + re.sub(r"^from (__future__|ansible_collections\.\S+) import .*\n", "", above, flags=re.MULTILINE)
+    return joined(sign_in, asking, worker)
+
+
+def joined(*modules: ModuleType) -> str:
+    """Return the source of several modules as one program."""
+    # What one imports from here comes before it; where it runs there is no collection to import from.
+    first, *others = (inspect.getsource(each) for each in modules)
+    known = re.compile(r"^from (__future__|ansible_collections\.\S+) import .*\n", re.MULTILINE)
+    return first + "".join(known.sub("", each) for each in others)

@@ -22,7 +22,7 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.task import Bad
 from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import Lost, Vantage
 
 PAUSE = 0.05
-#: Seconds for LiteLLM, or the gateway, to be looked at; and, beside the clients' grace, for the worker's last words.
+#: Seconds for LiteLLM, or whoever is asked in its place, to be looked at; and, beside the clients' grace, for the worker's last words.
 LOOK, LAST_WORDS = 30.0, 10.0
 
 

@@ -31,6 +31,12 @@ from ansible_collections.homelab.llm.plugins.module_utils._probe.tier import Tie
 KEY_ENV = "FAILOVER_PROBE_KEY"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _SHAPE = ("rate", "stream", "prompt_tokens", "prompt_suffix", "max_tokens", "turn")
+#: A turn is judged as a whole, and one person takes one after the other. A page streams whatever it asks.
+_USUAL: Mapping[str, Mapping[str, Any]] = {
+    "openai": {"stream": "both"},
+    "open_webui": {"stream": "true"},
+    "openclaw": {"stream": "false", "rate": 1.0},
+}
 _TIER = frozenset({"model_group", "name", "api_base", "models", "says", "same_server_as"})
 
 
@@ -86,11 +92,12 @@ class Task:
     clean_errors: bool
     meters: tuple[Meter, ...] = ()
     gateway: Gateway | None = None
+    email: str = ""
 
     @property
     def front(self) -> str:
         """Who is asked."""
-        return str(self.gateway) if self.gateway else f"LiteLLM at {self.url}"
+        return str(self.gateway) if self.gateway else f"{'Open-WebUI' if self.email else 'LiteLLM'} at {self.url}"
 
     def plan(self, *, ca_file: str | None, verify: bool) -> Plan:
         loads = [*(each.load for each in self.asked), *self.direct]
@@ -151,6 +158,8 @@ def _task_of(params: Mapping[str, Any]) -> Task:
     protocol = params.get("protocol") or "openai"
     gateway = _gateway(params) if protocol == "openclaw" else None
     url = GATEWAY_URL if gateway else params.get("url")
+    if not url and protocol == "open_webui":
+        raise BadTask("url: say where Open-WebUI is, for example http://open-webui.apps.svc.cluster.local")
     if not url:
         raise BadTask("url: say where LiteLLM is, for example http://litellm.ml.svc.cluster.local:4000/v1")
     if all(each.get("url") for each in params.get("models") or ()):
@@ -162,7 +171,10 @@ def _task_of(params: Mapping[str, Any]) -> Task:
     if fault.kind == "internet" and not gateway:
         raise BadTask("fault internet: only OpenClaw's own pod sees that the way is gone: it is for the protocol openclaw")
     key_env = KEY_ENV if params.get("key_secret") or params.get("key") else ""
-    asked = tuple(_asked(each, url, key_env, protocol) for each in params["models"] if not each.get("url"))
+    email = params.get("email") or ""
+    if email and protocol != "open_webui":
+        raise BadTask("email: only for the protocol open_webui, where somebody signs in")
+    asked = tuple(_asked(each, url, key_env, protocol, email) for each in params["models"] if not each.get("url"))
     straight = [each for each in params["models"] if each.get("url")]
     direct = tuple(_load(each, each["url"], "", each.get("name") or f"direct-{each['model']}") for each in straight)
     task = Task(
@@ -182,6 +194,7 @@ def _task_of(params: Mapping[str, Any]) -> Task:
         clean_errors=bool(params.get("clean_errors")),
         meters=tuple(meter_of(each) for each in params.get("counters") or ()),
         gateway=gateway,
+        email=email,
     )
     # What is wrong with loads and chains is said now, not when a pod runs.
     task.plan(ca_file=None, verify=True)
@@ -206,25 +219,24 @@ def _thresholds(params: Mapping[str, Any], name: str) -> tuple[Threshold, ...]:
     return given + (catalogue.of_drill(catalogue.load(entries), params.get("proves") or name) if entries else ())
 
 
-def _asked(given: Mapping[str, Any], url: str, key_env: str, protocol: str) -> Asked:
+def _asked(given: Mapping[str, Any], url: str, key_env: str, protocol: str, email: str) -> Asked:
     chain = [{"model_group": each} if isinstance(each, str) else dict(each) for each in given.get("chain") or [given["model"]]]
     for tier in chain:
         if unknown := set(tier) - _TIER:
             raise BadTask(f"models: {given['model']}: a tier has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(_TIER))}")
         if not tier.get("model_group"):
             raise BadTask(f"models: {given['model']}: a tier of its chain has no model_group")
-    return Asked(_load(given, url, key_env, given.get("name") or given["model"], protocol), tuple(chain))
+    return Asked(_load(given, url, key_env, given.get("name") or given["model"], protocol, email), tuple(chain))
 
 
-def _load(given: Mapping[str, Any], url: str, key_env: str, name: str, protocol: str = "openai") -> Load:
-    # A turn is judged as a whole, and one person takes one after the other.
-    usual: dict[str, Any] = {"stream": "false", "rate": 1.0} if protocol == "openclaw" else {"stream": "both"}
+def _load(given: Mapping[str, Any], url: str, key_env: str, name: str, protocol: str = "openai", email: str = "") -> Load:
+    usual = _USUAL[protocol]
     told = {each: given[each] for each in _SHAPE if given.get(each) is not None}
     shape = {**usual, **told}
     if protocol != "openclaw" and "turn" in told:
         raise BadTask(f"models: {given['model']}: turn is for the protocol openclaw")
     shape["stream"] = {"true": True, "false": False, "both": "both"}[shape["stream"]]
-    return Load(name=name, url=url, model=given["model"], key_env=key_env, protocol=protocol, **shape)
+    return Load(name=name, url=url, model=given["model"], key_env=key_env, protocol=protocol, email=email, **shape)
 
 
 def _down(given: Sequence[str] | None, asked: Sequence[Asked], fault: Fault) -> frozenset[str]:

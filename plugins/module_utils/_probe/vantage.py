@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import queue
@@ -17,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Protocol
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe import load, watcher
+from ansible_collections.homelab.llm.plugins.module_utils._probe import load, sign_in, watcher
 from ansible_collections.homelab.llm.plugins.module_utils._probe.clock import Exchange
 
 Lines = Callable[[], list[str]]
@@ -55,7 +54,7 @@ class Vantage(Protocol):
 
 
 def watcher_program() -> str:
-    return inspect.getsource(watcher)
+    return load.joined(sign_in, watcher)
 
 
 def look(
@@ -65,12 +64,13 @@ def look(
     *,
     targets: Sequence[dict[str, str]] = (),
     counters: Sequence[dict[str, Any]] = (),
+    email: str = "",
     ca_file: str | None = None,
     verify: bool = True,
 ) -> dict[str, Any]:
     """Return the watcher's spec; see watcher.py."""
     spec = {"url": url, "key_env": key_env, "seconds": seconds, "targets": list(targets), "counters": list(counters)}
-    return {**spec, "ca_file": ca_file, "verify": verify}
+    return {**spec, "email": email, "ca_file": ca_file, "verify": verify}
 
 
 def drained(lines: queue.SimpleQueue[str]) -> list[str]:

@@ -2,9 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change at any time.
-"""Looks at LiteLLM once, then at the backends without LiteLLM, by the worker's own clock: `python3 watcher.py SPEC`. Standard library only.
+"""Looks at LiteLLM or Open-WebUI once, then at the backends without them, by the worker's own clock. Standard library only, and one program
+with sign_in.py, whose argument is:
 
     {"url": "http://litellm…:4000/v1", "key_env": "LITELLM_MASTER_KEY", "ca_file": null, "verify": true,
+     "email": "",         # of Open-WebUI: who signs in, by the password that key_env names
      "targets": [{"name": "service vllm-api", "url": "http://10.96.0.7:8000/v1/models"}], "seconds": 600,
      "counters": [{"tier": "openai-gpt4o", "url": "http://litellm…:4000/metrics/", "metric": "name{label=\"value\"}", "path": []}]}
 
@@ -16,7 +18,7 @@ Lines of JSON:
     clock  id, t_mono                                                            to `ping ID` on standard input
 
 A target is up while it answers in a second with a status below 500 and not as the probe's own stand-in. `t_mono` of an `up: false` is the
-moment the failed look began when nobody answered, else the moment of the answer.
+moment the failed look began when nobody answered, else the moment of the answer. A look at Open-WebUI tells its `version` too.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from ansible_collections.homelab.llm.plugins.module_utils._probe.sign_in import NotSignedIn, seen
+
 EVERY, PATIENCE = 0.1, 1.0
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 #: What decides how fast LiteLLM leaves a deployment that fails, and for how long.
@@ -51,19 +55,25 @@ def fetch(spec: Json, path: str) -> Any:
     return json.loads(opened(spec, path, 10))
 
 
-def opened(spec: Json, path: str, timeout: float) -> bytes:
+def trusted(spec: Json) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=spec.get("ca_file") or None)
     if spec.get("verify") is False:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def opened(spec: Json, path: str, timeout: float) -> bytes:
     key = os.environ.get(spec.get("key_env") or "", "").strip()
     request = urllib.request.Request(spec["url"].rstrip("/") + path, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trusted(spec)))
     with opener.open(request, timeout=timeout) as answer:
         return bytes(answer.read())
 
 
 def look(spec: Json) -> Json:
-    """What LiteLLM serves, and which backend stands for which model group."""
+    """What LiteLLM serves, and which backend stands for which model group; of Open-WebUI, what somebody can choose there."""
+    if spec.get("email"):
+        return look_as_somebody(spec)
     try:
         served = sorted({str(each["id"]) for each in fetch(spec, "/models")["data"]})
     except urllib.error.HTTPError as error:
@@ -81,6 +91,15 @@ def look(spec: Json) -> Json:
             tier = {"model": str(told.get("model") or ""), "api_base": base, "settings": settings}
             tiers.setdefault(str(each["model_name"]), []).append(tier)
     return {"served": served, "tiers": tiers, "error": ""}
+
+
+def look_as_somebody(spec: Json) -> Json:
+    """What stands behind a model Open-WebUI does not tell."""
+    try:
+        served, version = seen(spec["url"], spec["email"], os.environ.get(spec["key_env"], "").strip(), trusted(spec))
+    except NotSignedIn as error:
+        return {"served": [], "tiers": {}, "error": str(error)}
+    return {"served": served, "tiers": {}, "error": "" if served else "shows no model: does it reach LiteLLM?", "version": version}
 
 
 async def ask(url: str) -> str:
@@ -101,9 +120,9 @@ async def ask(url: str) -> str:
 def read(spec: Json, counter: Json) -> float:
     """Return what a counter says."""
     parts = urllib.parse.urlsplit(counter["url"])
-    # LiteLLM's key is for LiteLLM alone.
-    key_env = spec.get("key_env") if parts.netloc == urllib.parse.urlsplit(spec["url"]).netloc else ""
-    page = opened({**spec, "url": counter["url"], "key_env": key_env}, "", 2)
+    # LiteLLM's key is for LiteLLM alone, and a password is no key.
+    is_key = not spec.get("email") and parts.netloc == urllib.parse.urlsplit(spec["url"]).netloc
+    page = opened({**spec, "url": counter["url"], "key_env": spec.get("key_env") if is_key else ""}, "", 2)
     if counter["path"]:
         found: Any = json.loads(page)
         for key in counter["path"]:

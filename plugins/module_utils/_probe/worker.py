@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This module util is PRIVATE to the collection: it may change at any time.
-"""Asks models by the clock and writes down what came back. Standard library only, and one program with asking.py: load.program().
+"""Asks models by the clock and writes down what came back. Standard library only. One program with sign_in.py, asking.py: load.program().
 
 The spec is one line of JSON: in the environment variable FAILOVER_PROBE_SPEC, else the first line of standard input. No key is in it:
 `key_env` names the environment variable that holds one.
 
     {"loads": [{"name": "chat", "protocol": "openai", "url": "http://litellm.ml.svc.cluster.local:4000/v1", "model": "vllm-qwen",
                 "key_env": "LITELLM_MASTER_KEY",     # "": no key
+                "email": "",                         # of Open-WebUI: who signs in, by the password that key_env names
                 "rate": 5.0,                         # requests a second, by the clock: a slow answer does not slow the load
                 "stream": "both",                    # true, false, or "both" by turns
                 "prompt_tokens": 20,                 # about; a word counts as one
@@ -90,7 +91,7 @@ class Worker:
             self.grace = float(spec.get("grace_s", 10))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise Bad(f"the spec cannot be used: {type(error).__name__}: {error}") from None
-        self.secret = {part for load in self.loads for part in parts_of(load.key)}
+        self.secret = {part for load in self.loads for key in (load.key, load.password) for part in parts_of(key)}
         self.sent = self.done = 0
         self.under_way: dict[asyncio.Task[None], Json] = {}
         self.why = ""

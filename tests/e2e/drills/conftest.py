@@ -15,6 +15,7 @@ from typing import Any
 
 import drilled_site
 import pytest
+from drilled_chat import Chat, drilled_chat
 from drills import Job, Jobs, Site
 from kubernetes import client
 
@@ -34,6 +35,13 @@ def site(core: client.CoreV1Api, kubeconfig: Path, key: str, tmp_path_factory: p
         yield Site(core, name, kubeconfig, tmp_path_factory.mktemp("drills"))
     finally:
         core.delete_namespace(name)
+
+
+@pytest.fixture(scope="session")
+def chat(site: Site) -> Iterator[Chat]:
+    """Open-WebUI in front of it, by the role."""
+    with drilled_chat(site) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_the_image_holds_the_version_that_it_is_named_after() -> None:
     assert package["dependencies"] == {"openclaw": image.reference.rpartition(":")[2]}
 
 
-@pytest.mark.parametrize("role", ["litellm", "openclaw"])
+@pytest.mark.parametrize("role", ["litellm", "openclaw", "open_webui"])
 def test_the_roles_run_the_images_that_the_sandbox_has(role: str) -> None:
     defaults = yaml.safe_load((CHECKOUT / "roles" / role / "defaults" / "main.yml").read_text())
-    assert defaults[f"{role}_image"] == images()[role].reference
+    assert defaults[f"{role}_image"] == images()[role.replace("_", "-")].reference

@@ -66,7 +66,7 @@ def test_the_workers_source_is_found_in_a_zip_too(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "module.zip", "w") as archive:
         for part in range(1, 7):
             archive.writestr("/".join(name.split("/")[:part]) + "/__init__.py", "")
-        for file in ("load.py", "asking.py", "worker.py"):
+        for file in ("load.py", "sign_in.py", "asking.py", "worker.py"):
             archive.write(package / file, f"{name}/{file}")
     path, package_name = str(tmp_path / "module.zip"), name.replace("/", ".")
     code = f"import sys; sys.path.insert(0, {path!r}); from {package_name} import load; print(load.program(), end='')"

@@ -148,3 +148,34 @@ def test_tiers_behind_one_group_fall_by_their_own_names() -> None:
     assert chain.down == {CLAUDE, "vllm"}
     assert chain.standing is not None
     assert chain.standing.name == "ollama"
+
+
+PERSON = {
+    "protocol": "open_webui",
+    "url": "http://open-webui.apps.svc.cluster.local",
+    "email": "someone@example.org",
+    "key_secret": {"name": "open-webui-secrets", "key": "PASSWORD"},
+    "models": [{"model": "vllm-qwen", "chain": ["vllm-qwen", "ollama-qwen"]}],
+}
+
+
+def test_somebody_at_a_page_is_answered_by_a_stream() -> None:
+    made = task(**PERSON)
+    (load,) = made.plan(ca_file=None, verify=True).loads
+    assert (load.protocol, load.stream, load.email, load.key_env) == ("open_webui", True, "someone@example.org", "FAILOVER_PROBE_KEY")
+    assert made.front == "Open-WebUI at http://open-webui.apps.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"email": None}, "email: say who signs in"),
+        ({"key_secret": None}, "by the password that key_secret names"),
+        ({"url": None}, "url: say where Open-WebUI is, for example http://open-webui"),
+        ({"models": [{"model": "vllm-qwen", "stream": "both"}]}, "stream must be true, it is 'both': Open-WebUI's page streams"),
+        ({"protocol": "openai"}, "email: only for the protocol open_webui"),
+    ],
+)
+def test_what_somebody_at_a_page_lacks_is_told(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadTask, match=message):
+        task(**{**PERSON, **change})

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homelab.llm.plugins.module_utils._probe import watcher
 from ansible_collections.homelab.llm.plugins.module_utils._probe.faults import stand_in
+from ansible_collections.homelab.llm.plugins.module_utils._probe.vantage import watcher_program
 
 Start = Callable[..., int]
 
@@ -107,9 +107,7 @@ def test_the_watcher_sees_a_stand_in_as_gone_and_says_when(start: Start) -> None
     targets = [{"name": kind, "url": f"http://127.0.0.1:{start(kind)}/v1/models"} for kind in ("hang", "refuse", "blackhole")]
     spec = {"url": "http://127.0.0.1:1/v1", "targets": targets, "seconds": 4}
     began = time.monotonic()
-    ran = subprocess.run(
-        [sys.executable, "-u", "-c", inspect.getsource(watcher), json.dumps(spec)], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-u", "-c", watcher_program(), json.dumps(spec)], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     states = {line["target"]: line for line in lines if line["kind"] == "state"}
     assert {name: state["up"] for name, state in states.items()} == {"hang": False, "refuse": False, "blackhole": False}
