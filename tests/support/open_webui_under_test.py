@@ -114,7 +114,7 @@ class OpenWebUI:
         """The requests so far that can have changed something, as its own log has them."""
         (pod,) = self.core.list_namespaced_pod(self.namespace, label_selector="app=open-webui").items
         log = self.core.read_namespaced_pod_log(pod.metadata.name, self.namespace)
-        asked = [line for line in log.splitlines() if '"POST /' in line or "POST /" in line]
+        asked = [line for line in log.splitlines() if "POST /" in line]
         return [line for line in asked if "/auths/signin" not in line and "/openai/verify" not in line]
 
 
