@@ -8,41 +8,21 @@ import base64
 import json
 import os
 import re
-import socket
 import statistics
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from chromium import Browser, running_browser
 from control_ui import ControlUi, Refused
+from forwarded import forwarded, free_port
 from kubernetes import client
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
-from site_under_test import SANDBOX
 
 pytestmark = pytest.mark.cluster
 
 #: The catalogue's row UI: seconds until it can be used, and what the project aims at when it is warm.
 LIMIT, AIM = 3.0, 1.0
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@contextmanager
-def forwarded(service: str, port: int) -> Iterator[str]:
-    """A Service on a port of this machine, as another client of the network sees it."""
-    with subprocess.Popen([*SANDBOX, "forward", service, "--port", str(port)], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield re.findall(r"http://\S+", process.stdout.readline())[0] + "/"
-        finally:
-            process.terminate()
 
 
 class Addressed:

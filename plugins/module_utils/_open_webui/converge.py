@@ -50,7 +50,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Write:
-    """One page that differs: what is sent, and how that is told. `is_kept` reads it again and yields what was not kept."""
+    """One page that differs: what is sent, and how that is told. `find_lost` reads it again and yields what was not kept."""
 
     path: str
     body: Mapping[str, Any] = field(repr=False)

@@ -2,8 +2,8 @@
 
 Runs in Open-WebUI's container, or in a pod beside it, so the password stays in the cluster: it is read from the environment and goes
 nowhere but to Open-WebUI. Standard library only. The argument is a JSON object: url (of Open-WebUI), email, password_env (name of the
-variable with the password), litellm_url (of the connection), declared (models that LiteLLM must list; empty: whatever it lists), models (to ask), users
-(whether an ordinary user must see them all), strict (an answer by a fallback is a problem), timeout, sign_in_patience.
+variable with the password), litellm_url (of the connection), declared (models that LiteLLM must list; empty: whatever it lists), models (to
+ask), users (whether an ordinary user must see them all), strict (an answer by a fallback is a problem), timeout, sign_in_patience.
 """
 
 from __future__ import annotations
