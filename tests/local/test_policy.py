@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import requests
 from policies import Asking, Play
-from running_litellm import RunningLiteLLM, asked_of_redis, running_redis
+from running_litellm import RunningLiteLLM, asked_of_redis, free_port, new_key, running_redis
 from running_simulator import Running, until
+
+from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient, call_llm
 
 #: What LiteLLM waits for a provider: short, for tests; each provider answers at once unless it is told not to.
 TIMEOUT = 4
@@ -57,6 +59,16 @@ def chain(name: str, running: Running, limits: Any = None, **more: Any) -> dict[
     )
 
 
+def standing_in(running: Running) -> dict[str, Any]:
+    """A name that stands for the first of a chain."""
+    told = chain("alias", running)
+    return {
+        **told,
+        "fallbacks": {"alias-name": ["alias-gpt", "alias-ollama"]},
+        "settings": {"router_settings": {"model_group_alias": {"alias-name": "alias-claude"}}},
+    }
+
+
 def budgets(running: Running) -> dict[str, Any]:
     return chain("budget", running, {"budget-claude": {"monthly_limit_usd": BUDGET}})
 
@@ -78,6 +90,8 @@ def served(litellm: RunningLiteLLM, providers: Running, play: Play) -> RunningLi
         policy(["equal"], equals),
         policy(["own"], with_ollama),
         budgets(providers),
+        chain("stream", providers, {name: {"monthly_limit_usd": BUDGET} for name in ("stream-claude", "stream-gpt")}),
+        standing_in(providers),
         # The last one: what it has not is taken out of the settings, and only it has this limit.
         chain("rpm", providers, {"rpm-claude": {"rpm_limit": RPM}}),
     ]
@@ -202,6 +216,58 @@ def spend_all(ask: Asking, running: Running) -> None:
 
 def test_a_budget_falls_back_at_80_percent_of_it(ask: Asking, providers: Running):
     spend_all(ask, providers)
+
+
+def test_what_is_streamed_is_paid_for_too(ask: Asking):
+    answered_by = []
+    for _each in range(20):
+        with ask.client.stream_llm("stream-claude", [ask.question(DEAR)]) as stream:
+            assert "from" in "".join(stream)
+        answered_by.append(stream.answered_by)
+        if stream.answered_by == "stream-ollama":
+            break
+        time.sleep(0.5)
+    assert list(dict.fromkeys(answered_by)) == ["stream-claude", "stream-gpt", "stream-ollama"]
+
+
+def test_a_name_that_stands_for_a_model_has_a_chain_of_its_own(ask: Asking, providers: Running):
+    assert "from anthropic" in ask("alias-name").text
+    providers.fault("anthropic", kind="status", status=500)
+    assert ask("alias-name").answered_by == "alias-gpt"
+
+
+def test_the_client_asks_the_real_litellm(ask: Asking, served: RunningLiteLLM, providers: Running, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LITELLM_MASTER_KEY", served.key)
+    answer = call_llm("order-ollama", [ask.question()], base_url=served.url)
+    assert answer["choices"][0]["message"]["content"] == answer.text
+    assert "from ollama" in answer.text
+    origin = answer.origin
+    assert (answer.answered_by, answer.fallbacks, origin.model_id, origin.retries) == ("order-ollama", 0, "order-ollama", 0)
+    assert origin.api_base == f"http://127.0.0.1:{providers.port('ollama')}"
+    with LiteLLMClient(served.url, timeout=60) as client, client.stream_llm("order-gpt", [ask.question("[tokens=20]")]) as stream:
+        pieces = list(stream)
+    assert len(pieces) > 1
+    assert "from openai" in "".join(pieces)
+    assert stream.answered_by == "order-gpt"
+
+
+def test_whatever_goes_wrong_with_the_real_litellm_is_a_request_exception(ask: Asking, served: RunningLiteLLM, providers: Running):
+    assert LiteLLMClient(served.url, api_key="").get_health() is True
+    assert LiteLLMClient(f"http://127.0.0.1:{free_port()}").get_health() is False
+    with pytest.raises(requests.HTTPError) as unknown:
+        ask("no-such-model")
+    assert "no-such-model" in str(unknown.value)
+    wrong = new_key()
+    with pytest.raises(requests.HTTPError) as refused:
+        LiteLLMClient(served.url, api_key=wrong).get_available_models()
+    assert wrong not in str(refused.value)
+    providers.fault("ollama", kind="hang", where="before_headers")
+    with pytest.raises(requests.Timeout):
+        Asking(LiteLLMClient(served.url, 0.5, served.key))("order-ollama")
+    providers.fault("openai", kind="error_event", after_tokens=3)
+    pieces: list[str] = []
+    with pytest.raises(requests.RequestException):
+        pieces.extend(ask.client.stream_llm("order-gpt", [ask.question("[tokens=20 rate=50]")]))
 
 
 def test_a_budget_is_forgotten_at_a_restart_without_redis_and_kept_with_it(

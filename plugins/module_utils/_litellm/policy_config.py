@@ -181,7 +181,11 @@ def _settings(policy: Policy, redis: Redis | None) -> dict[str, dict[str, Any]]:
         "litellm_settings": {
             "cache": True if policy.cache_ttl else None,
             "cache_params": {"type": "local", "ttl": policy.cache_ttl} if policy.cache_ttl else None,
+            # A request is written for the first of a chain: what only that one understands must not keep the others from answering.
+            "drop_params": True,
         },
+        # A stream that one of OpenAI's protocol answers in the place of one of another would tell no usage, and so cost nothing.
+        "general_settings": {"always_include_stream_usage": True},
     }
 
 

@@ -115,7 +115,8 @@ def test_the_settings_say_every_clause_and_take_out_those_that_are_off():
             "redis_port": None,
             "redis_password": None,
         },
-        "litellm_settings": {"cache": True, "cache_params": {"type": "local", "ttl": 3600}},
+        "litellm_settings": {"cache": True, "cache_params": {"type": "local", "ttl": 3600}, "drop_params": True},
+        "general_settings": {"always_include_stream_usage": True},
     }
     off = configured(Policy(("gpt-4-turbo",), ("gpt-4-turbo",), strategy="random")).settings
     assert off["router_settings"]["routing_strategy"] == "simple-shuffle"
@@ -151,3 +152,12 @@ def test_litellm_model_takes_it_all_and_leaves_out_whose_key_is_not_there():
     assert result.chains == {"ollama/neural-chat": ["ollama/neural-chat"]}
     again = converge(result.text, Wanted(Told(found.models, found.fallbacks, found.settings), known_names=[], leave_out_without_key=True))
     assert again.text == result.text
+
+
+def test_a_name_that_stands_for_a_model_may_have_a_chain_and_one_for_nothing_may_not():
+    found = configured()
+    alias = {"router_settings": {**found.settings["router_settings"], "model_group_alias": {"best": "claude-opus-4.5"}}}
+    told = Told(found.models, {**found.fallbacks, "best": ["ollama/neural-chat"]}, {**found.settings, **alias})
+    assert converge("", Wanted(told)).problems == ()
+    (problem,) = converge("", Wanted(Told(found.models, {**found.fallbacks, "worst": ["ollama/neural-chat"]}, found.settings))).problems
+    assert problem == "model group 'worst' has fallbacks but is not in model_list: LiteLLM will never use them"
