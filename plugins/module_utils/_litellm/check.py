@@ -72,7 +72,8 @@ def find_problems(
         if isinstance(each, Mapping) and entry.shape_problem(each) is None:
             yield from (f"{entry.label(each)} {problem}" for problem in first_token.find_problems(each, data))
     # `groq/*` serves whatever begins so: names that only such a pattern covers count as served.
-    groups = model_groups(data)
+    # So does a name that stands for a model group: its own chain is the only one that LiteLLM looks up for it.
+    groups = [*model_groups(data), *((data.get("router_settings") or {}).get("model_group_alias") or {})]
     fallbacks = fallbacks_of(data)
     patterns = tuple(group.removesuffix("*") for group in groups if group.endswith("*") and group != "*")
     named = {name for targets in fallbacks.values() for name in targets} | set(fallbacks)
