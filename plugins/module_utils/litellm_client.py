@@ -64,7 +64,10 @@ class Origin:
 
     @property
     def fallbacks(self) -> int:
-        """How many model groups failed before. 0: the requested one answered."""
+        """How many fallbacks LiteLLM says it took. 0: the requested model answered.
+
+        It counts along one list: where `a` falls back to `[b, c]` and `b` to `[c]`, an answer of `c` is 1, because `b` has taken it there.
+        """
         return self._number("x-litellm-attempted-fallbacks")
 
     @property
@@ -107,7 +110,7 @@ class ChatAnswer(dict[str, Any]):
 
     @property
     def fallbacks(self) -> int:
-        """How many model groups failed before. 0: the requested one answered."""
+        """How many fallbacks LiteLLM says it took; 0: the requested model answered. See `Origin.fallbacks`."""
         return self.origin.fallbacks
 
 
@@ -126,7 +129,7 @@ class ChatStream:
 
     @property
     def fallbacks(self) -> int:
-        """How many model groups failed before. 0: the requested one answers."""
+        """How many fallbacks LiteLLM says it took; 0: the requested model answers. See `Origin.fallbacks`."""
         return self.origin.fallbacks
 
     def __enter__(self) -> ChatStream:
