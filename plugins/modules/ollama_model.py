@@ -13,8 +13,8 @@ short_description: Have an Ollama server pull a model, with progress
 version_added: 0.1.0
 description:
   - Does nothing when the server has the model.
-  - A pull that breaks off is tried again, and goes on where it was; so does one that an earlier run had begun, as Ollama keeps what it has
-    fetched. (It throws that away at its start, unless its environment has C(OLLAMA_NOPRUNE=1).)
+  - A pull that breaks off is tried again, and goes on where it was. So does one that an earlier run had begun, when Ollama was not started
+    again in between, for at its start it throws away what is not whole.
   - Ends before the disk is full, with what is fetched kept.
   - Runs in the controller, as an action plugin.
 options:

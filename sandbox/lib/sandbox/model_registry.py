@@ -10,9 +10,9 @@ import argparse
 import hashlib
 import json
 import re
-import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -74,20 +74,21 @@ class Served:
 
 
 class Registry(ThreadingHTTPServer):
-    """Serves every model name in `names`. `bytes_per_second` slows blobs down; `served` tells what was asked for."""
+    """Serves models by their names. `bytes_per_second` slows blobs down; `served` tells of each part that was asked for."""
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], names: tuple[str, ...] = ("library/neural-chat",), bytes_per_second: float = 0) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        models: Mapping[str, Content],
+        bytes_per_second: float = 0,
+        served: Callable[[Served], None] = lambda _part: None,
+    ) -> None:
         super().__init__(address, _Handler)
-        self.content = Content()
-        self.names = names
+        self.models = models
         self.bytes_per_second = bytes_per_second
-        self.served: list[Served] = []
-
-    def start(self) -> None:
-        """Serve in a thread of its own; `shutdown` ends it."""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.served = served
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,19 +105,19 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, *, with_body: bool) -> None:
-        content = self.server.content
-        asked = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([\w.:-]+)", self.path)
-        if self.path.startswith("/data/") and self.path[6:] in content.blobs:
-            self._send_part(self.path[6:])
-        elif asked and asked[1] in self.server.names and asked[2] == "manifests" and asked[3] == "latest":
+        asked = re.fullmatch(r"/(v2|data)/(.+)/(manifests|blobs)/([\w.:-]+)", self.path)
+        content = self.server.models.get(asked[2]) if asked else None
+        if asked and content and asked[3] == "manifests" and asked[4] == "latest":
             self._send(200, content.manifest if with_body else b"", {"Content-Type": MANIFEST_TYPE})
-        elif asked and asked[1] in self.server.names and asked[3] in content.blobs:
-            if with_body:
+        elif asked and content and asked[4] in content.blobs:
+            if asked[1] == "data":
+                self._send_part(asked[4], content.blobs[asked[4]])
+            elif with_body:
                 # The address that it has reached us by is another host name than the one it asked for.
                 address, port = self.connection.getsockname()[:2]
-                self._send(307, b"", {"Location": f"http://{address}:{port}/data/{asked[3]}"})
+                self._send(307, b"", {"Location": f"http://{address}:{port}/data/{asked[2]}/blobs/{asked[4]}"})
             else:
-                self._send(200, b"", {}, length=len(content.blobs[asked[3]]))
+                self._send(200, b"", {}, length=len(content.blobs[asked[4]]))
         else:
             unknown = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
             self._send(404, json.dumps(unknown).encode() if with_body else b"", {"Content-Type": "application/json"})
@@ -129,8 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _send_part(self, digest: str) -> None:
-        data = self.server.content.blobs[digest]
+    def _send_part(self, digest: str, data: bytes) -> None:
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, end = (int(span[1]), int(span[2] or len(data) - 1)) if span else (0, len(data) - 1)
         part = data[start : end + 1]
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # who asked has left
         finally:
-            self.server.served.append(Served(digest, start, sent))
+            self.server.served(Served(digest, start, sent))
 
 
 def main() -> None:
@@ -158,8 +158,17 @@ def main() -> None:
     parser = argparse.ArgumentParser("sandbox.model_registry")
     parser.add_argument("--address", default="0.0.0.0")  # noqa: S104  (inside a network namespace of its own)
     parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--model", action="append", metavar="NAME=SENTENCE", help="what else it has, and what that says")
+    parser.add_argument("--bytes-per-second", type=float, default=0, help="as slow as this")
     options = parser.parse_args()
-    Registry((options.address, options.port)).serve_forever()
+    models = {"library/neural-chat": Content()}
+    for name, _equals, sentence in (text.partition("=") for text in options.model or ()):
+        models[name] = Content(sentence)
+
+    def tell(part: Served) -> None:
+        print(json.dumps(asdict(part)), flush=True)
+
+    Registry((options.address, options.port), models, options.bytes_per_second, tell).serve_forever()
 
 
 if __name__ == "__main__":
