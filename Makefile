@@ -1,10 +1,13 @@
-.PHONY: help demo chain test lint bench lock venv test-unit sandbox-up sandbox-down
+.PHONY: help demo demo-local chain test lint bench lock venv test-unit sandbox-up sandbox-down
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## From nothing to a LiteLLM and an OpenClaw that answer (SANDBOX=none KUBECONFIG=… for your own cluster)
 	@scripts/demo
+
+demo-local: ## From nothing to a LiteLLM and an Ollama on this machine, without a cluster and without a key
+	@scripts/demo-local
 
 chain: venv ## Write CHAINS.md beside the INVENTORY: who answers when who fails, and how fast (no cluster)
 	@INVENTORY="$(INVENTORY)" scripts/chain

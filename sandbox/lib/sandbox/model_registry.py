@@ -29,9 +29,10 @@ def digest_of(data: bytes) -> str:
 
 @dataclass
 class Content:
-    """What there is to pull, as Ollama's registry has it: a manifest, and what it names."""
+    """What there is to pull, as Ollama's registry has it: a manifest, and what it names, sent as slowly as that where it says so."""
 
     sentence: str = SENTENCE
+    bytes_per_second: float = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifest: bytes = b""
     weights: str = ""
@@ -74,7 +75,7 @@ class Served:
 
 
 class Registry(ThreadingHTTPServer):
-    """Serves models by their names. `bytes_per_second` slows blobs down; `served` tells of each part that was asked for."""
+    """Serves models by their names. `served` is told of each part that was asked for."""
 
     daemon_threads = True
 
@@ -82,12 +83,10 @@ class Registry(ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         models: Mapping[str, Content],
-        bytes_per_second: float = 0,
         served: Callable[[Served], None] = lambda _part: None,
     ) -> None:
         super().__init__(address, _Handler)
         self.models = models
-        self.bytes_per_second = bytes_per_second
         self.served = served
 
 
@@ -111,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content.manifest if with_body else b"", {"Content-Type": MANIFEST_TYPE})
         elif asked and content and asked[4] in content.blobs:
             if asked[1] == "data":
-                self._send_part(asked[4], content.blobs[asked[4]])
+                self._send_part(asked[4], content.blobs[asked[4]], content.bytes_per_second)
             elif with_body:
                 # The address that it has reached us by is another host name than the one it asked for.
                 address, port = self.connection.getsockname()[:2]
@@ -130,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _send_part(self, digest: str, data: bytes) -> None:
+    def _send_part(self, digest: str, data: bytes, bytes_per_second: float) -> None:
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         start, end = (int(span[1]), int(span[2] or len(data) - 1)) if span else (0, len(data) - 1)
         part = data[start : end + 1]
@@ -145,8 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
                 chunk = part[sent : sent + _CHUNK]
                 self.wfile.write(chunk)
                 sent += len(chunk)
-                if self.server.bytes_per_second:
-                    time.sleep(len(chunk) / self.server.bytes_per_second)
+                if bytes_per_second:
+                    time.sleep(len(chunk) / bytes_per_second)
         except OSError:
             self.close_connection = True  # who asked has left
         finally:
@@ -159,16 +158,16 @@ def main() -> None:
     parser.add_argument("--address", default="0.0.0.0")  # noqa: S104  (inside a network namespace of its own)
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--model", action="append", metavar="NAME=SENTENCE", help="what else it has, and what that says")
-    parser.add_argument("--bytes-per-second", type=float, default=0, help="as slow as this")
+    parser.add_argument("--bytes-per-second", type=float, default=0, help="as slow as this is what --model adds")
     options = parser.parse_args()
     models = {"library/neural-chat": Content()}
     for name, _equals, sentence in (text.partition("=") for text in options.model or ()):
-        models[name] = Content(sentence)
+        models[name] = Content(sentence, options.bytes_per_second)
 
     def tell(part: Served) -> None:
         print(json.dumps(asdict(part)), flush=True)
 
-    Registry((options.address, options.port), models, options.bytes_per_second, tell).serve_forever()
+    Registry((options.address, options.port), models, tell).serve_forever()
 
 
 if __name__ == "__main__":
