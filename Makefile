@@ -1,4 +1,4 @@
-.PHONY: help demo demo-local chain test lint bench lock venv test-unit sandbox-up sandbox-down
+.PHONY: help demo demo-local chain test test-stack lint bench lock venv test-unit sandbox-up sandbox-down
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,6 +17,9 @@ test: ## Run every test
 
 test-unit: venv ## Run the unit tests only
 	@.venv/bin/python -m pytest
+
+test-stack: venv ## Try the local stack with a real Ollama and engine; building Ollama takes some minutes, so it is no part of test
+	@.venv/bin/python -m pytest tests/stack
 
 lint: venv ## Run every static check
 	@.venv/bin/python scripts/lint

@@ -24,18 +24,12 @@ options:
     type: dict
     default: {}
   generate:
-    description: Variables that get a random value when they have none, by their name.
+    description:
+      - Variables that get a random value when they have none, by their name.
+      - Each is a mapping that may have C(prefix), which the value begins with, and C(size), how many random bytes follow in hexadecimal
+        digits (24 without it).
     type: dict
     default: {}
-    suboptions:
-      prefix:
-        description: What the value begins with.
-        type: str
-        default: ""
-      size:
-        description: How many random bytes follow, in hexadecimal digits.
-        type: int
-        default: 24
 extends_documentation_fragment:
   - homelab.llm.attributes
 attributes:

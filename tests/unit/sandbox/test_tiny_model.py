@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tiny model's file, and the registry that Ollama pulls it from. That a real Ollama runs it is tried in tests/local."""
+"""The tiny model's file, and the registry that Ollama pulls it from. That a real Ollama runs it is tried in tests/stack."""
 
 from __future__ import annotations
 
