@@ -1,10 +1,13 @@
-.PHONY: help demo chain test lint bench lock venv test-unit sandbox-up sandbox-down
+.PHONY: help demo demo-local chain test test-stack lint bench lock venv test-unit sandbox-up sandbox-down
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## From nothing to a LiteLLM, an OpenClaw and an Open-WebUI that answer (SANDBOX=none KUBECONFIG=… for your own cluster)
 	@scripts/demo
+
+demo-local: ## From nothing to a LiteLLM and an Ollama on this machine, without a cluster and without a key
+	@scripts/demo-local
 
 chain: venv ## Write CHAINS.md beside the INVENTORY: who answers when who fails, and how fast (no cluster)
 	@INVENTORY="$(INVENTORY)" scripts/chain
@@ -14,6 +17,9 @@ test: ## Run every test
 
 test-unit: venv ## Run the unit tests only
 	@.venv/bin/python -m pytest
+
+test-stack: venv ## Try the local stack with a real Ollama and engine; building Ollama takes some minutes, so it is no part of test
+	@.venv/bin/python -m pytest tests/stack
 
 lint: venv ## Run every static check
 	@.venv/bin/python scripts/lint

@@ -119,12 +119,15 @@ class InController(ActionBase):
 class OnlyInController(InController):
     """For an action without a module: what it would not do as a module does, on another host or as another user, it refuses."""
 
+    #: What it works on, for the refusal: elsewhere that may be another one.
+    works_on = "the cluster"
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         if self._connection.transport != "local" or self._connection.become is not None:
             elsewhere = "as another user (become)" if self._connection.transport == "local" else "on another host"
             raise AnsibleActionFail(
-                f"{self._task.action} talks to the cluster from the controller, as who runs ansible-playbook, and this task is to run "
-                f"{elsewhere}, where the cluster may be another one: use hosts or delegate_to localhost, without become"
+                f"{self._task.action} talks to {self.works_on} from the controller, as who runs ansible-playbook, and this task is to run "
+                f"{elsewhere}, where {self.works_on} may be another one: use hosts or delegate_to localhost, without become"
             )
         return super().run(tmp, task_vars)
 

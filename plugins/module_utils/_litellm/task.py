@@ -90,9 +90,10 @@ def run(module: Module) -> dict[str, Any]:
     settled = snapshots.settle(wish, target.uid, dry_run=module.check_mode) if snapshots and wish else None
     for warning in [*client.warnings, *([settled.warning] if settled and settled.warning else [])]:
         module.warn(warning)
+    hint = GIVE_THE_KEY if params["secret"] else "give LiteLLM that variable, and name it in env_names"
     for missing in dict.fromkeys(each.missing for each in result.left_out):
         names = ", ".join(dict.fromkeys(each.model_name for each in result.left_out if each.missing == missing))
-        module.warn(f"Left out, because {wanted.environment} has no {', '.join(missing)}: {names}. To serve them, {GIVE_THE_KEY}")
+        module.warn(f"Left out, because {wanted.environment} has no {', '.join(missing)}: {names}. To serve them, {hint}")
     for each in (*result.warnings, *result.over_budget):
         module.warn(each)
     return dict(

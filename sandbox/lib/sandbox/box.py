@@ -49,7 +49,7 @@ class Ports:
 def version() -> dict[str, str]:
     """Return what a running sandbox of this checkout is made of, by part: two that differ are of different versions."""
     return {
-        "programs": ",".join(program.result.name for program in programs.PROGRAMS.values()),
+        "programs": ",".join(program.result.name for program in programs.needed()),
         "node": hash_of(files_below(SOURCE / "lib"), (SOURCE / "manifests" / "audit-policy.yaml").read_text()),
         "images": json.dumps({image.name: image.hash for image in images().values() if not image.base}),
         "manifests": manifests.source_hash(),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import audit, load, prune, upstream
+from sandbox import audit, engine, load, prune, upstream
 from sandbox.box import Box, Ports, boxes, default_name
 from sandbox.errors import SandboxError
 from sandbox.forward import forward
@@ -117,6 +117,14 @@ def _load(box: Box, options: argparse.Namespace) -> int:
     return 0
 
 
+def _engine(box: Box, options: argparse.Namespace) -> int:
+    command = _command(options.command)
+    if not command:
+        raise SandboxError("engine needs a command", "as in `sandbox/sandbox engine -- docker compose version`")
+    with engine.running(cache_root() / "engines" / f"{box.name}-{os.getpid()}") as running:
+        return engine.with_model(running, command)
+
+
 def _forward(box: Box, options: argparse.Namespace) -> int:
     forward(box, options.service, options.port, detach=options.detach)
     return 0
@@ -188,6 +196,13 @@ def parser() -> argparse.ArgumentParser:
         "IMAGE is a name in images/images.toml, an archive file (OCI or docker), or what docker, podman or buildah has here.",
     )
     one.add_argument("image", nargs="+", metavar="IMAGE")
+    one = verb(
+        "engine",
+        _engine,
+        "run a command beside a container engine that lasts as long as it",
+        "Docker with Compose, LiteLLM and Ollama in it, and a registry with a tiny model at $SANDBOX_MODEL; no cluster.",
+    )
+    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
     one = verb("forward", _forward, "make a Service reachable on a loopback port of this host")
     one.add_argument("service", metavar="NAMESPACE/SERVICE[:PORT]")
     one.add_argument("--port", type=int, default=0, help="the port on this host (default: any free one)")
@@ -205,7 +220,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _separated(words: list[str]) -> list[str]:
     """Put `--` behind a verb that passes words on, so that `kubectl -n ml …` needs none: argparse would take -n for its own."""
-    verb = next((place for place, word in enumerate(words) if word in ("kubectl", "exec") and words[place - 1 : place] != ["--name"]), None)
+    passing = ("kubectl", "exec", "engine")
+    verb = next((place for place, word in enumerate(words) if word in passing and words[place - 1 : place] != ["--name"]), None)
     if verb is None or words[verb + 1 : verb + 2] in ([], ["--"], ["-h"], ["--help"]):
         return words
     return [*words[: verb + 1], "--", *words[verb + 1 :]]

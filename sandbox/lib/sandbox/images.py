@@ -32,6 +32,7 @@ class Image:
     base: bool = False
     program: str = ""
     context: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def folder(self) -> Path:
@@ -68,14 +69,21 @@ def images() -> dict[str, Image]:
     """Return the images of images.toml by name, in build order."""
     table = tomllib.loads((SOURCE / "images" / "images.toml").read_text())
     return {
-        name: Image(name, line["reference"], line.get("base", False), line.get("program", ""), tuple(line.get("context", ())))
+        name: Image(
+            name,
+            line["reference"],
+            line.get("base", False),
+            line.get("program", ""),
+            tuple(line.get("context", ())),
+            line.get("optional", False),
+        )
         for name, line in table.items()
     }
 
 
 def loaded_images() -> list[Image]:
     """Return the images that every sandbox has."""
-    return [image for image in images().values() if not image.base]
+    return [image for image in images().values() if not image.base and not image.optional]
 
 
 def named(name: str) -> Image:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox import cgroups, programs
@@ -29,6 +30,12 @@ RUN_PACKAGES = {
     "openssl": "openssl",
 }
 BUILD_PACKAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+#: What a program with C in it is built with; the headers are those that Ollama's module leaves out.
+C_PACKAGES = {
+    "g++": "g++",
+    "/usr/include/nlohmann/json.hpp": "nlohmann-json3-dev",
+    "/usr/include/stb/stb_image.h": "libstb-dev",
+}
 FREE_GIB = {"build": 16, "run": 4}
 MEMORY_GIB = 4
 KERNEL = (5, 4)  # cgroup namespaces, overlayfs and pidfds as this code uses them
@@ -51,7 +58,7 @@ def check(*, building: bool) -> None:
     if problems:
         raise SandboxError("this machine cannot run the sandbox:\n- " + "\n- ".join(problems))
     packages = {**RUN_PACKAGES, **(BUILD_PACKAGES if building else {})}
-    _install(sorted({package for program, package in packages.items() if not shutil.which(program)}))
+    install(packages)
 
 
 def _kernel_problems() -> list[str]:
@@ -114,7 +121,9 @@ def _cache_problems() -> list[str]:
     return []
 
 
-def _install(packages: list[str]) -> None:
+def install(wanted: Mapping[str, str]) -> None:
+    """Install the Debian packages of programs and files that are not there: program or path → package."""
+    packages = sorted({package for program, package in wanted.items() if not (shutil.which(program) or Path(program).is_file())})
     if not packages:
         return
     command = f"apt-get install {' '.join(packages)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sandbox.run import last_line, logged, output
 KUBERNETES_VERSION = "1.34.4"
 COREDNS_VERSION = "1.14.7"
 TRAEFIK_VERSION = "3.6.12"
+OLLAMA_VERSION = "0.17.4"
+COMPOSE_VERSION = "2.40.3"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 
 
@@ -25,6 +28,8 @@ class Program:
     """A binary: `folder` below `programs/` has its go.mod, `package` is what is built there.
 
     `module_files` are files of a dependency to keep beside the binary: name here → (module, path in it).
+    `headers` make it a program with C in it, and are what its sources include without having it: path there → (module, path in it).
+    A cluster does without one that is `optional`: it is built when it is asked for.
     """
 
     name: str
@@ -33,6 +38,8 @@ class Program:
     linker_flags: str = "-s -w"
     links: tuple[str, ...] = ()
     module_files: dict[str, tuple[str, str]] = field(default_factory=dict)
+    headers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    optional: bool = False
 
     @property
     def folder(self) -> Path:
@@ -44,8 +51,13 @@ class Program:
         return (
             cache_root()
             / "programs"
-            / f"{self.name}-{hash_of(sources, self.package, self.linker_flags, *self.links, repr(self.module_files))}"
+            / f"{self.name}-{hash_of(sources, *self._words)}"
         )
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        words = (self.package, self.linker_flags, *self.links, repr(self.module_files))
+        return (*words, repr(self.headers)) if self.headers else words
 
     @property
     def binary(self) -> Path:
@@ -85,6 +97,24 @@ PROGRAMS = {
                 ),
             },
         ),
+        Program(
+            "ollama",
+            f"Ollama {OLLAMA_VERSION}",
+            package="github.com/ollama/ollama",
+            # With the C++ library in it: the image has none.
+            linker_flags=f"-s -w -X github.com/ollama/ollama/version.Version={OLLAMA_VERSION}"
+            " -linkmode external -extldflags '-static-libstdc++ -static-libgcc'",
+            # Its two other headers are in Debian's packages, see preflight.
+            headers={"miniaudio/miniaudio.h": ("github.com/gen2brain/malgo", "miniaudio.h")},
+            optional=True,
+        ),
+        Program(
+            "compose",
+            f"Docker Compose {COMPOSE_VERSION}",
+            package="github.com/docker/compose/v2/cmd",
+            linker_flags=f"-s -w -X github.com/docker/compose/v2/internal.Version=v{COMPOSE_VERSION}",
+            optional=True,
+        ),
     )
 }
 
@@ -106,22 +136,37 @@ def build(program: Program) -> Path:
     def make(place: Path) -> None:
         log = cache_root() / "log" / f"build-{program.name}.log"
         place.mkdir(parents=True)
-        with step(f"Building {program.title}", lambda: last_line(log)):
+        with step(f"Building {program.title}", lambda: last_line(log)), tempfile.TemporaryDirectory() as include:
+            for header, source in program.headers.items():
+                target = Path(include) / header
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(_module_file(program, *source), target)
             logged(
                 ["go", "build", "-trimpath", "-ldflags", program.linker_flags, "-o", place / program.name, program.package],
                 log,
-                env=go_environment(),
+                env=go_environment() | (_c_environment(include) if program.headers else {}),
                 cwd=program.folder,
             )
-            for name, (module, path) in program.module_files.items():
-                folder = output(["go", "-C", program.folder, "list", "-m", "-f", "{{.Dir}}", module], env=go_environment()).strip()
-                shutil.copyfile(Path(folder) / path, place / name)
+            for name, source in program.module_files.items():
+                shutil.copyfile(_module_file(program, *source), place / name)
             for link in program.links:
                 (place / link).symlink_to(program.name)
 
     program.result.parent.mkdir(parents=True, exist_ok=True)
     build_once(program.result, make)
     return program.result
+
+
+def _module_file(program: Program, module: str, path: str) -> Path:
+    # Of a fresh checkout nothing is in the module cache yet.
+    output(["go", "-C", program.folder, "mod", "download", module], env=go_environment())
+    folder = output(["go", "-C", program.folder, "list", "-m", "-f", "{{.Dir}}", module], env=go_environment()).strip()
+    return Path(folder) / path
+
+
+def _c_environment(include: str) -> dict[str, str]:
+    # Not -I: the flags are part of what Go knows a compiled package by, and this folder has another name each time.
+    return {"CGO_ENABLED": "1", "CPATH": include, "CGO_CFLAGS": "-O2", "CGO_CXXFLAGS": "-O2"}
 
 
 def go_is_missing() -> str:
@@ -136,8 +181,13 @@ def go_is_missing() -> str:
 
 
 def missing() -> list[Program]:
-    """Return the programs that have yet to be built."""
-    return [program for program in PROGRAMS.values() if not program.result.exists()]
+    """Return the programs of every sandbox that have yet to be built."""
+    return [program for program in needed() if not program.result.exists()]
+
+
+def needed() -> list[Program]:
+    """Return the programs that every sandbox has."""
+    return [program for program in PROGRAMS.values() if not program.optional]
 
 
 def kubectl() -> Path:

@@ -24,7 +24,7 @@ def build_all() -> bool:
     preflight.check(building=True)
     # Two lanes on purpose: compiling wants the processors, images mostly wait for package registries.
     with ThreadPoolExecutor(2) as lanes:
-        compiling = lanes.submit(lambda: [programs.build(program) for program in programs.PROGRAMS.values()])
+        compiling = lanes.submit(lambda: [programs.build(program) for program in programs.needed()])
         without_program = [image for image in images.loaded_images() if not image.program]
         baking = lanes.submit(lambda: [images.build(image) for image in without_program])
         compiling.result()
