@@ -1,5 +1,7 @@
-"""Asks Open-WebUI in this container for a path, and succeeds only when the JSON it answers says so: it answers any path it does not know with
-its page and 200."""
+"""Asks Open-WebUI in this container for a path, and succeeds only when the JSON it answers says so.
+
+It answers any path it does not know with its page and 200.
+"""
 
 import json
 import sys
