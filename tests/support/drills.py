@@ -26,8 +26,9 @@ from ansible_collections.homelab.llm.plugins.module_utils._kubernetes.transport 
 LIVELY = 3
 #: How often a drill is done at most, where the machine itself may be what was measured.
 ATTEMPTS = 3
+#: What a module says of a pod for which the node had no time.
+NOT_STARTED = "ContainerCreating"
 #: What a probe says when its own machine had no processor for it.
-NOT_STARTED = "did not start in"
 STARVED = {"worker_late", "clock_jumped", "clock_unknown"}
 ANSWERED_IN_TIME = {"id": "NFR65", "metric": "worst_wait", "limit": 5, "unit": "s"}
 NONE_LOST = {"id": "NFR67", "metric": "lost", "limit": 0, "unit": "requests", "inclusive": True}
