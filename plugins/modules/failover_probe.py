@@ -49,10 +49,10 @@ options:
         right to that, and there it is already. So O(url), O(key_secret) and the options of the pod that asks are not for it.
       - A model is V(provider/model) then, and a turn is one request. Who answered, and who failed before, is what the gateway tells.
         A turn that ends with the gateway's error counts as lost, unless O(down) leaves nobody who could answer.
-    type: str
       - V(open_webui) signs somebody in at Open-WebUI, once, and sends messages as its page does, streamed and with a session, so with the
         tools that Open-WebUI adds to it. They are no part of a chat, and nothing is kept of them. Who answered is what LiteLLM's
         headers tell, which Open-WebUI hands on with a stream.
+    type: str
     choices: [openai, open_webui, openclaw]
     default: openai
   email:
