@@ -13,7 +13,8 @@ description:
   - Of a chain, the models that read an environment variable which is not there cannot be served.
   - Their names stay in use. C(aliases) is for LiteLLM's C(router_settings.model_group_alias), so that a client that asks for the first of a
     chain is answered by the first that has its key.
-positional: _input, order, names
+  - What fails there is answered by whoever is next in the chain of the stand-in, which has to be said for the name as well.
+positional: _input, order, names, fallbacks
 options:
   _input:
     description: Entries of LiteLLM's C(model_list).
@@ -30,6 +31,10 @@ options:
     type: list
     elements: str
     required: true
+  fallbacks:
+    description: Fallback lists by model group.
+    type: dict
+    default: {}
 author:
   - Contributors to the homelab.llm collection (@homelab-llm)
 """
@@ -42,7 +47,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(lacking), the variables by model group; C(aliases), the stand-in by model group; C(messages), a sentence for each.
+  description:
+    - C(lacking), the variables by model group; C(aliases), the stand-in by model group; C(messages), a sentence for each.
+    - C(fallbacks), the lists without what cannot be served, and with one for each stand-in.
   type: dict
 """
 
@@ -52,12 +59,15 @@ from typing import Any
 from ansible_collections.homelab.llm.plugins.module_utils._stack.stand_ins import find
 
 
-def litellm_stand_ins(models: Sequence[Mapping[str, Any]], order: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+def litellm_stand_ins(
+    models: Sequence[Mapping[str, Any]], order: Sequence[str], names: Sequence[str], fallbacks: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
     """Return the stand-ins as plain data."""
     found = find(models, order, names)
     return {
         "lacking": {group: list(variables) for group, variables in found.lacking.items()},
         "aliases": dict(found.aliases),
+        "fallbacks": found.fallbacks(fallbacks or {}),
         "messages": found.messages,
     }
 

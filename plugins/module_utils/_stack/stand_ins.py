@@ -21,6 +21,14 @@ class StandIns:
     lacking: Mapping[str, tuple[str, ...]]
     aliases: Mapping[str, str]
 
+    def fallbacks(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """What is left of fallback lists, with one for each name that another group stands in for: LiteLLM looks for a chain by the name
+        that was asked for, and with none of its own a stand-in that fails would be the end.
+        """
+        served = {group: [name for name in targets if name not in self.lacking] for group, targets in wanted.items()}
+        found = {group: targets for group, targets in served.items() if group not in self.lacking}
+        return found | {name: served[group] for name, group in self.aliases.items() if served.get(group)}
+
     @property
     def messages(self) -> list[str]:
         """One sentence for each skipped model group."""

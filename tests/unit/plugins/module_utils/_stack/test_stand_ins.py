@@ -43,3 +43,10 @@ def test_outside_the_order_nobody_answers_in_its_place() -> None:
     found = find([*MODELS, model("groq", "GROQ_API_KEY")], ORDER, {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"})
     assert found.aliases == {}
     assert found.messages == ["groq is skipped, there is no GROQ_API_KEY: nobody answers in its place"]
+
+
+def test_a_stand_in_that_fails_is_followed_by_the_rest_of_its_chain() -> None:
+    wanted = {"claude": ["gpt", "ollama"], "gpt": ["ollama"]}
+    assert find(MODELS, ORDER, {"OPENAI_API_KEY"}).fallbacks(wanted) == {"claude": ["ollama"], "gpt": ["ollama"]}
+    assert find(MODELS, ORDER, {"ANTHROPIC_API_KEY"}).fallbacks(wanted) == {"claude": ["ollama"]}
+    assert find(MODELS, ORDER, set()).fallbacks(wanted) == {}
