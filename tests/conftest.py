@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is no matter of the tests: two of them run at once, and beside a cluster.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 _LOCKS = Path(tempfile.gettempdir()) / f"homelab-llm-tests-{os.getuid()}-{os.environ.get('SANDBOX_NAME', 'none')}"
 

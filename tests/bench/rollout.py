@@ -32,7 +32,8 @@ def bench() -> None:
     namespace = f"bench-{uuid.uuid4().hex[:8]}"
 
     def site(**more: Any) -> None:
-        variables = {"litellm_namespace": namespace, "litellm_exposure": "none", "litellm_verify": False, "openclaw_enabled": False, **more}
+        services = {"openclaw_enabled": False, "open_webui_enabled": False}
+        variables = {"litellm_namespace": namespace, "litellm_exposure": "none", "litellm_verify": False, **services, **more}
         run(ANSIBLE, "-i", "inventories/sandbox", "playbooks/site.yml", "-e", json.dumps(variables))
 
     def restart() -> None:

@@ -29,7 +29,7 @@ class Part:
 
 
 PARTS = (
-    Part("site.yml", "ml", "litellm-secrets", ("-e", "openclaw_enabled=false"), "every tier asked"),
+    Part("site.yml", "ml", "litellm-secrets", ("-e", "openclaw_enabled=false open_webui_enabled=false"), "every tier asked"),
     Part("its part OpenClaw", "apps", "openclaw-secrets", ("--tags", "openclaw"), "Claude asked"),
 )
 

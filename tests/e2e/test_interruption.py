@@ -63,7 +63,8 @@ def processes_of(pid: int) -> list[int]:
 
 def killed_in(task: str, seconds: float, site: Site, environ: dict[str, str], **variables: Any) -> str:
     """Run site.yml, and kill all its processes so many seconds after it says that it begins `task`. Return what it had printed."""
-    given = {"openclaw_enabled": False, "litellm_namespace": site.namespace, "litellm_exposure": "none", **variables}
+    services = {"openclaw_enabled": False, "open_webui_enabled": False}
+    given = {**services, "litellm_namespace": site.namespace, "litellm_exposure": "none", **variables}
     command = [sys.executable, "-m", "ansible.cli.playbook", "playbooks/site.yml", "-i", "inventories/sandbox", "-e", json.dumps(given)]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1", **environ}
     printed: list[str] = []

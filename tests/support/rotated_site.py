@@ -90,7 +90,8 @@ class RotatedSite(OpenclawSite):
         """A rotation as a process that can be interrupted."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as given:
             own = {"litellm_namespace": self.namespace, "litellm_exposure": "none", "litellm_verify_overhead_ms": 1000}
-            json.dump({**own, "openclaw_enabled": True, "litellm_verify_tags": False, **self.variables, "rotate": ",".join(names)}, given)
+            services = {"openclaw_enabled": True, "open_webui_enabled": False}
+            json.dump({**own, **services, "litellm_verify_tags": False, **self.variables, "rotate": ",".join(names)}, given)
             given.flush()
             environ = {key: value for key, value in {**os.environ, **NOTHING_GIVEN, "ANSIBLE_NOCOLOR": "1"}.items() if value is not None}
             command = [
