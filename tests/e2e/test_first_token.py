@@ -22,6 +22,10 @@ pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLBACK = "first_token.entry.callback"
+#: What the role has beside it.
+MASKING = "masked_keys.callback"
+#: At this level LiteLLM's log says what is bounded.
+TALKING = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "INFO"}
 #: LiteLLM asks openai/ models through another client with it: a self-check at the start finds that the bound would not hold.
 UNFIT = {"EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER": "True"}
 
@@ -91,7 +95,7 @@ def site(core: client.CoreV1Api) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def running(site: Site) -> Played:
-    played = site.play("site")
+    played = site.play("site", litellm_env=TALKING)
     assert played.code == 0, played.output
     return played
 
@@ -140,7 +144,7 @@ def refusals(running: Played, site: Site, core: client.CoreV1Api) -> dict[str, s
 def test_models_that_it_can_hold_for_are_bounded_and_others_are_not(running: Played, site: Site, core: client.CoreV1Api) -> None:
     assert "vllm-qwen answered in" in running.output
     config = config_of(core, site)
-    assert config["litellm_settings"]["callbacks"] == ["prometheus", CALLBACK]
+    assert config["litellm_settings"]["callbacks"] == ["prometheus", CALLBACK, MASKING]
     bounded = [each["model_name"] for each in config["model_list"] if "first_token_timeout" in each.get("model_info", {})]
     assert bounded == ["vllm-qwen"], "the others have no fallback or are asked through another client"
     assert entry_of(config, "vllm-qwen")["litellm_params"]["timeout"] == 600
@@ -164,7 +168,7 @@ def test_the_package_is_in_the_snapshot_that_the_pod_mounts(site: Site, core: cl
 
 @pytest.mark.usefixtures("running")
 def test_a_second_run_changes_nothing(site: Site) -> None:
-    again = site.play("site")
+    again = site.play("site", litellm_env=TALKING)
     assert (again.code, again.recap["changed"]) == (0, 0), again.output
 
 
@@ -186,8 +190,7 @@ def test_a_timeout_that_is_not_longer_is_refused_before_anything_is_changed(site
 def test_a_litellm_that_it_cannot_work_with_says_so_and_the_old_pod_goes_on_serving(site: Site, core: client.CoreV1Api) -> None:
     (before,) = site.pods(core)
     core.create_namespaced_pod(site.namespace, load_pod(site.namespace, seconds=35, rate=5))
-    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "INFO", **UNFIT}
-    broken = site.play("site", litellm_env=env)
+    broken = site.play("site", litellm_env={**TALKING, **UNFIT})
     assert broken.code != 0
     assert "first_token: it cannot work with this LiteLLM" in broken.output, broken.output
     assert "it does not ask openai/ models through litellm.aclient_session" in broken.output
@@ -221,10 +224,10 @@ def test_switched_off_nothing_of_it_is_left_in_config_or_pod(site: Site, core: c
     off = site.play("site", litellm_first_token_timeout=0, litellm_over_budget="warn")
     assert off.code == 0, off.output
     config = config_of(core, site)
-    assert config["litellm_settings"]["callbacks"] == ["prometheus"]
+    assert config["litellm_settings"]["callbacks"] == ["prometheus", MASKING]
     assert "first_token_timeout" not in entry_of(config, "vllm-qwen")["model_info"]
     (pod,) = site.pods(core)
-    assert list(core.read_namespaced_config_map(snapshot_of(pod), site.namespace).data) == ["config.yaml"]
+    assert list(core.read_namespaced_config_map(snapshot_of(pod), site.namespace).data) == ["config.yaml", "masked_keys.py"]
 
 
 @pytest.mark.usefixtures("running")

@@ -59,6 +59,8 @@ class Told:
 
     def play(self, name: str, *options: str, **variables: Any) -> Played:
         own = {"openclaw_enabled": True, "openclaw_namespace": self.namespace, "openclaw_exposure": "none"}
+        # A log that says more than the role's has more to hide.
+        own |= {"litellm_env": {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "INFO"}}
         played = self.site.play(name, "-vvvv", "--diff", *options, **{**own, **variables})
         (self.folder / f"{len(list(self.folder.iterdir()))}-{name}.log").write_text(played.output)
         return played

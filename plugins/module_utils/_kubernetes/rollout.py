@@ -51,7 +51,9 @@ def progress(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]] = 
     stuck = [f"{pod['metadata']['name']}: {why}" for pod in pods for why in troubles(pod)]
     if updated == wanted == available == total:
         return Progress(True, False, text)
-    exceeded = any(each.get("reason") == "ProgressDeadlineExceeded" for each in status.get("conditions") or ())
+    # A rollout that goes back to pods which still run keeps the condition of the one that failed, until the last of its pods is gone.
+    going_back = updated == wanted == available
+    exceeded = not going_back and any(each.get("reason") == "ProgressDeadlineExceeded" for each in status.get("conditions") or ())
     return Progress(False, exceeded or bool(stuck), "; ".join([text, *stuck]))
 
 

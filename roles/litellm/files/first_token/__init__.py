@@ -15,6 +15,7 @@ are joined into one answer.
     answer      one chat.completion out of its chunks
     relay       reading a stream under its bounds
     deployment  which deployment the request at hand is for
+    asleep      once more for what this process missed while it slept
     exchange    one request to a watched deployment, and its response
     transport   the httpx transport, and what its failures are to LiteLLM
     connecting  the bound on connecting, which holds for deployments that are not watched too

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from first_token.asleep import connected
 from first_token.deployment import connecting
 
 #: `handle_async_request` of a class of transports.
@@ -43,11 +44,15 @@ class Connecting:
     async def send(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
         """Send a request, with the bound of the deployment that is called."""
         seconds = connecting.get()
-        if seconds is not None:
-            told = request.extensions.get("timeout") or {}
-            connect = told.get("connect")
-            request.extensions["timeout"] = {**told, "connect": seconds if connect is None else min(seconds, connect)}
-        return await self._send(transport, request)
+        if seconds is None:
+            return await self._send(transport, request)
+        told = request.extensions.get("timeout") or {}
+        connect = told.get("connect")
+        seconds = seconds if connect is None else min(seconds, connect)
+        request.extensions["timeout"] = {**told, "connect": seconds}
+        # A body that is no bytes can be read only once.
+        again = isinstance(request.stream, httpx.ByteStream)
+        return await connected(lambda: self._send(transport, request), seconds if again else None)
 
     @contextmanager
     def talking_to(self, send: Send) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from first_token.asleep import connected
 from first_token.bounds import Bounds
 from first_token.progress import Progress
 from first_token.question import Question
@@ -64,7 +65,7 @@ class Exchange:
     async def _begin(self) -> tuple[httpx.Response, Relay | None]:
         """Send the request. The relay is None, and the response complete, when it is no stream."""
         async with asyncio.timeout(self._bounds.first_token):
-            self._response = await self._client.send(self._request, stream=True, auth=None, follow_redirects=False)
+            self._response = await connected(self._send, self._bounds.connect)
             if self._response.status_code != 200:
                 return await self._complete(self._response), None
             if self._response.headers.get("content-type", "").startswith(_JSON):
@@ -73,6 +74,9 @@ class Exchange:
             relay = Relay(self._response.aiter_bytes(), self._progress, self._bounds.gap)
             await relay.wait()
             return self._response, relay
+
+    async def _send(self) -> httpx.Response:
+        return await self._client.send(self._request, stream=True, auth=None, follow_redirects=False)
 
     async def _complete(self, response: httpx.Response) -> httpx.Response:
         content = await response.aread()

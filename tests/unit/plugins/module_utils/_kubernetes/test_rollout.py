@@ -49,6 +49,12 @@ def test_has_failed_when_kubernetes_gave_up():
     assert progress(deployment(conditions=[{"reason": "ProgressDeadlineExceeded"}], updatedReplicas=1, replicas=2)).failed
 
 
+def test_one_that_goes_back_to_pods_which_run_has_not_failed_with_the_one_before():
+    exceeded = [{"reason": "ProgressDeadlineExceeded"}]
+    state = progress(deployment(conditions=exceeded, updatedReplicas=1, availableReplicas=1, replicas=2), [pod()])
+    assert (state.done, state.failed) == (False, False)
+
+
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "CreateContainerConfigError", "InvalidImageName"])
 def test_has_failed_when_a_pod_says_that_it_cannot_start(reason):
     state = progress(deployment(updatedReplicas=1, replicas=2), [pod(waiting=reason)])

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,3 +71,56 @@ def test_it_can_be_taken_away_again():
     Connecting(Transport).remove()
     ask(1, httpx.Timeout(120))
     assert Transport.told[0]["connect"] == 120
+
+
+class Sleepy(httpx.AsyncBaseTransport):
+    """Connects in time from the second request on; `late` seconds are what its loop sleeps over the first."""
+
+    late: float
+    asked: int
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        type(self).asked += 1
+        if self.asked > 1:
+            return httpx.Response(200)
+        time.sleep(request.extensions["timeout"]["connect"] + self.late)
+        raise httpx.ConnectTimeout("late", request=request)
+
+
+@pytest.fixture
+def sleepy() -> Iterator[type[Sleepy]]:
+    Sleepy.asked = 0
+    connector = Connecting(Sleepy)
+    yield Sleepy
+    connector.remove()
+
+
+def post(content: Any) -> int:
+    async def asking() -> int:
+        connecting.set(0.05)
+        async with httpx.AsyncClient(transport=Sleepy()) as client:
+            return int((await client.post("http://ollama", content=content)).status_code)
+
+    return asyncio.run(asking())
+
+
+def test_a_connection_that_this_process_slept_over_is_tried_once_more(sleepy):
+    sleepy.late = 0.2
+    assert (post(b"what"), sleepy.asked) == (200, 2)
+
+
+def test_one_that_was_late_while_it_was_awake_is_not(sleepy):
+    sleepy.late = 0
+    with pytest.raises(httpx.ConnectTimeout):
+        post(b"what")
+    assert sleepy.asked == 1
+
+
+def test_a_body_that_can_be_read_only_once_is_not_sent_twice(sleepy):
+    async def pieces():
+        yield b"what"
+
+    sleepy.late = 0.2
+    with pytest.raises(httpx.ConnectTimeout):
+        post(pieces())
+    assert sleepy.asked == 1
