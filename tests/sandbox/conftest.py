@@ -12,7 +12,7 @@ import pytest
 from sandbox_cli import Sandbox, traces
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """A running sandbox that tests may look at and use, but not end."""
     box = Sandbox(f"t-shared-{os.getpid()}")
