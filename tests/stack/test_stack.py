@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,10 @@ from typing import Any
 
 import pytest
 from local_stack import OTHER_SENTENCE, ROOT, Stack, running_stack, words_of
+from setup_page import blocks
 
+from sandbox import images
+from sandbox.engine import MODEL
 from sandbox.tiny_model import SENTENCE
 
 pytestmark = pytest.mark.skipif(
@@ -26,6 +30,8 @@ pytestmark = pytest.mark.skipif(
 #: A variable in the environment of what a test is going to kill.
 MARK = f"HOMELAB_LLM_KILL_{os.getpid()}"
 OTHER, THIRD = "http://registry.sandbox:5000/library/other", "http://registry.sandbox:5000/library/third"
+#: A chain of one.
+SHORT = {"local_stack_policy": {"litellm": {"fallback_strategy": ["ollama/neural-chat"]}}}
 LOTS = {"litellm": {"fallback_strategy": ["ollama/neural-chat"], "quota_limits": {"ollama": {"monthly_limit_usd": "lots"}}}}
 
 
@@ -92,9 +98,7 @@ def test_a_key_that_is_there_stays_and_a_new_one_is_used(stack: Stack) -> None:
             "litellm_params": {"model": "ollama_chat/neural-chat", "api_base": "http://ollama:11434", "timeout": 300},
         },
     ]
-    run = stack.play(
-        "-vvv", variables={"local_stack_models": models}, ANTHROPIC_API_KEY=new, OPENAI_API_KEY="sk-proj-ours01234567890123"
-    )
+    run = stack.play("-vvv", variables={"local_stack_models": models}, ANTHROPIC_API_KEY=new, OPENAI_API_KEY="sk-proj-ours01234567890123")
     assert "OPENAI_API_KEY in .env is another one than in your environment, and stays" in run.text
     assert "# a note" in env.read_text()
     assert stack.variables["OPENAI_API_KEY"] == "sk-proj-theirs0123456789"
@@ -106,6 +110,39 @@ def test_a_key_that_is_there_stays_and_a_new_one_is_used(stack: Stack) -> None:
 
 def _refused(model: str, key: str) -> dict[str, Any]:
     return {"model": model, "api_key": f"os.environ/{key}", "api_base": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("provider", ["ollama", "ollama_chat"])
+def test_both_of_litellms_providers_for_ollama_answer_whole_and_word_by_word(stack: Stack, provider: str) -> None:
+    params = {"model": f"{provider}/neural-chat", "api_base": "http://ollama:11434", "timeout": 300}
+    stack.play(variables={"local_stack_models": [{"model_name": "ollama/neural-chat", "litellm_params": params}], **SHORT})
+    assert words_of(stack.ask("ollama/neural-chat")["choices"]) == SENTENCE
+    pieces = stack.stream("ollama/neural-chat")
+    assert "".join(pieces).strip() == SENTENCE
+    assert len(pieces) > 3
+
+
+def test_a_redis_beside_it_is_started_and_used(stack: Stack) -> None:
+    stack.engine.load(images.named("redis"))
+    beside = {"local_stack_redis": True, "local_stack_redis_image": images.named("redis").reference}
+    stack.play(variables=beside)
+    assert set(stack.containers()) == {"litellm", "ollama", "redis"}
+    assert words_of(stack.ask("ollama/neural-chat")["choices"]) == SENTENCE
+    assert stack.play(variables=beside).changed == 0
+    # It was for this test: whoever says no more of it gets it taken away, and keeps what it stored.
+    stack.play()
+    assert set(stack.containers()) == {"litellm", "ollama"}
+
+
+def test_the_commands_of_the_setup_page_do_what_it_says(stack: Stack) -> None:
+    start, look = (block.text for block in blocks() if block.needs == "stack")
+    # As somebody whose home has the stack already; only the model comes from here.
+    told = {"local_stack_folder": str(stack.folder), "local_stack_model_source": MODEL, "local_stack_model_insecure": True}
+    ran = stack.run("bash", "-euo", "pipefail", "-c", start.replace("playbooks/local.yml", f"playbooks/local.yml -e '{json.dumps(told)}'"))
+    assert ran.output.count("failed=0") == 2
+    seen = stack.run("bash", "-euo", "pipefail", "-c", look.replace("~/homelab-llm", str(stack.folder)))
+    assert "homelab-llm-litellm-1" in seen.output
+    assert "neural-chat" in seen.output
 
 
 def test_an_interrupted_pull_goes_on_where_it_was(stack: Stack) -> None:

@@ -104,6 +104,18 @@ class Stack:
         done = self.run(sys.executable, "-c", program, model, PYTHONPATH=str(ROOT / "collections"), LITELLM_MASTER_KEY=key)
         return dict(json.loads(done.output))
 
+    def stream(self, model: str) -> list[str]:
+        """Ask LiteLLM for a stream, and return its pieces."""
+        program = (
+            "import json, sys\n"
+            "from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient\n"
+            "asked = LiteLLMClient(timeout=300).stream_llm(sys.argv[1], [{'role': 'user', 'content': 'Who are you?'}])\n"
+            "print(json.dumps(list(asked)))\n"
+        )
+        key = self.variables["LITELLM_MASTER_KEY"]
+        done = self.run(sys.executable, "-c", program, model, PYTHONPATH=str(ROOT / "collections"), LITELLM_MASTER_KEY=key)
+        return list(json.loads(done.output))
+
     @property
     def variables(self) -> dict[str, str]:
         lines = (self.folder / ".env").read_text().splitlines()

@@ -57,7 +57,6 @@ def differing(current: Mapping[str, Grants], wanted: Mapping[str, Grants]) -> di
 def request(model: str, grants: Grants) -> dict[str, Any]:
     """Return the body that gives the model these grants and no other. It makes the record when there is none."""
     fields = [
-        {"principal_type": each.principal_type, "principal_id": each.principal_id, "permission": each.permission}
-        for each in sorted(grants)
+        {"principal_type": each.principal_type, "principal_id": each.principal_id, "permission": each.permission} for each in sorted(grants)
     ]
     return {"id": model, "access_grants": fields}

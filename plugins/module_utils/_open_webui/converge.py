@@ -141,9 +141,7 @@ def _connections(server: Server, remember: Callable[[list[bytes]], None]) -> Set
     return dict(page)
 
 
-def _of_connections(
-    server: Server, desired: Desired, problems: list[str], remember: Callable[[list[bytes]], None]
-) -> Iterator[Write]:
+def _of_connections(server: Server, desired: Desired, problems: list[str], remember: Callable[[list[bytes]], None]) -> Iterator[Write]:
     wanted = desired.backends
     if wanted is None:
         return

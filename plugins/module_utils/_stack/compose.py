@@ -102,9 +102,7 @@ def plan(wanted: Mapping[str, str], there: Iterable[Container]) -> Plan:
     return Plan(
         create=tuple(name for name in wanted if name not in found),
         recreate=tuple(name for name in wanted if name in found and found[name].definition_hash != wanted[name]),
-        start=tuple(
-            name for name in wanted if name in found and found[name].definition_hash == wanted[name] and not found[name].running
-        ),
+        start=tuple(name for name in wanted if name in found and found[name].definition_hash == wanted[name] and not found[name].running),
         remove=tuple(name for name in found if name not in wanted),
     )
 

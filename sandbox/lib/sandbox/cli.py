@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import audit, engine, load, prune, upstream
+from sandbox import audit, engine, load, prune, real_ollama, upstream
 from sandbox.box import Box, Ports, boxes, default_name
 from sandbox.errors import SandboxError
 from sandbox.forward import forward
@@ -43,6 +43,8 @@ Everything lies in SANDBOX_CACHE, by default ~/.cache/homelab-llm-sandbox. Certi
 
 def _up(box: Box, options: argparse.Namespace) -> int:
     up(box, Ports(options.api_port, options.http_port, options.https_port), replace=options.replace)
+    if options.real_ollama:
+        real_ollama.put(box)
     if options.verbose:
         print(as_text(status(box)))
     else:
@@ -173,6 +175,9 @@ def parser() -> argparse.ArgumentParser:
             help=f"loopback port for {name} (default: last time's, else any free one)",
         )
     one.add_argument("--replace", action="store_true", help="start anew, and empty, one that another version of this checkout started")
+    one.add_argument(
+        "--real-ollama", action="store_true", help="with a real Ollama and a tiny model in the place of the simulated one, until `down`"
+    )
     one.add_argument("--verbose", action="store_true", help="print the status afterwards")
     one = verb("down", _down, "end it: no process, mount, control group or network device is left; builds and images stay cached")
     one.add_argument(

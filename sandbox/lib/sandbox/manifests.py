@@ -21,7 +21,8 @@ UPSTREAM_LABEL = "sandbox/upstream"
 #: Deployments that must be available before `up` is done: namespace, name.
 DEPLOYMENTS = (("kube-system", "coredns"), ("traefik", "traefik"), ("upstream", "cloud"), ("ml", "vllm-server"), ("ml", "ollama"))
 
-_CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def _namespace(name: str) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def _simulator(name: str, namespace: str, image: Image, hosts: list[str], ports:
         "ports": [{"containerPort": port} for port in (*ports, ADMIN_PORT)],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": ADMIN_PORT}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "securityContext": _CONTAINER_SECURITY,
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }
     # The content of a mutable tag: a new build of the image has to reach the pods.
@@ -76,12 +77,7 @@ def _simulator(name: str, namespace: str, image: Image, hosts: list[str], ports:
         "metadata": {"labels": {"app": name, UPSTREAM_LABEL: "true"}, "annotations": {"sandbox/image": image.hash}},
         "spec": {
             "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "runAsGroup": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": POD_SECURITY,
             "terminationGracePeriodSeconds": 2,
             "containers": [container],
             "volumes": volumes,
@@ -104,7 +100,7 @@ def _upstreams(keys: dict[str, str], certificate: dict[str, str]) -> list[dict[s
         _namespace("upstream"),
         _simulator("vllm-server", "ml", image, ["vllm-api=vllm:8000"], [8000], tls_secrets=False),
         _service("vllm-api", "ml", "vllm-server", 8000, 8000),
-        # A real Ollama with a tiny model takes this place later: same Deployment, same Service.
+        # A real Ollama may take this place: see real_ollama.py.
         _simulator("ollama", "ml", image, ["ollama=ollama:11434"], [11434], tls_secrets=False),
         _service("ollama", "ml", "ollama", 11434, 11434),
         _secret("keys", "upstream", accepted),

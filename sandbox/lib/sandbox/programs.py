@@ -48,11 +48,7 @@ class Program:
     @property
     def result(self) -> Path:
         sources = [path for path in self.folder.iterdir() if path.name in ("go.mod", "go.sum") or path.suffix == ".go"]
-        return (
-            cache_root()
-            / "programs"
-            / f"{self.name}-{hash_of(sources, *self._words)}"
-        )
+        return cache_root() / "programs" / f"{self.name}-{hash_of(sources, *self._words)}"
 
     @property
     def _words(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from sandbox.gguf import Tensor, Value, encode
 
 SENTENCE = "this answer comes from a model on your own machine"
 #: How a conversation is put to it, in the words of Ollama's templates.
-TEMPLATE = "{{ range .Messages }}{{ if eq .Role \"user\" }}<|user|>{{ .Content }}{{ end }}{{ end }}<|assistant|>"
+TEMPLATE = '{{ range .Messages }}{{ if eq .Role "user" }}<|user|>{{ .Content }}{{ end }}{{ end }}<|assistant|>'
 PARAMETERS = {"stop": ["</s>"], "num_ctx": 512, "num_predict": 24}
 
 WIDTH, LAYERS, HEADS, GROUPS, HIDDEN, CONTEXT = 64, 2, 4, 2, 128, 2048
