@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -18,6 +19,10 @@ from hypothesis import settings
 # How long an example takes is no matter of the tests: two of them run at once, and beside a cluster.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+
+# A shell without job control has what it starts in the background ignore SIGINT, and so would everything that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOCKS = Path(tempfile.gettempdir()) / f"homelab-llm-tests-{os.getuid()}-{os.environ.get('SANDBOX_NAME', 'none')}"
 

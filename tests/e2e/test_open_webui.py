@@ -208,9 +208,22 @@ def test_one_that_somebody_else_deploys_gets_its_settings_and_what_is_not_declar
     played = site.play("site", "--diff", open_webui_deploy=False)
     assert (played.code, played.recap["changed"]) == (0, 1), played.output
     assert "+tasks.ENABLE_TITLE_GENERATION: false" in played.output
+    assert f"{len(SERVED)} models in the selector, as LiteLLM lists them" in flat(played.output), "asked from a pod beside it"
     after = site.ask("GET", "/api/v1/tasks/config", token=token)
     assert (after["ENABLE_TITLE_GENERATION"], after["TITLE_GENERATION_PROMPT_TEMPLATE"]) == (False, "Mine")
     assert deployments.read_namespaced_deployment("open-webui", site.namespace).metadata.resource_version == before
+
+
+@pytest.mark.usefixtures("running")
+def test_with_litellm_down_it_is_told_in_one_sentence_though_the_list_looks_as_before(site: OpenWebuiSite) -> None:
+    token = site.sign_in()
+    with site.litellm_down():
+        assert [each["id"] for each in site.ask("GET", "/api/models", token=token)["data"]] == list(SERVED)
+        told = site.play()
+    assert (told.code, told.recap["failed"]) == (2, 1), told.output
+    assert f"Open-WebUI gets no models from LiteLLM at {site.urls[0]}" in flat(told.output)
+    assert "See whether LiteLLM runs" in flat(told.output)
+    assert site.play().code == 0
 
 
 RESTARTS: list[tuple[str, dict[str, str]]] = [

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from kubernetes import client
+from open_webui_site import OpenWebuiSite
 from openclaw_site import ANTHROPIC
 from rotated_site import RotatedSite, rotated_site
 from site_under_test import Played
@@ -259,3 +260,19 @@ def test_a_providers_key_is_tried_before_it_is_written_and_told_when_it_is_old(s
     assert "The old OPENAI_API_KEY still works: only its provider can revoke it" in flat(rotated.output)
     assert_none_is_told(rotated.output, *site.provider_keys)
     assert_site_is_content(site)
+
+
+def test_who_is_signed_in_to_open_webui_goes_on_with_another_master_key(site: RotatedSite) -> None:
+    people, old = OpenWebuiSite(site.core, site.namespace), keys(site)[MASTER]
+    deployed = site.played("site", "--tags", "open_webui", **people.variables)
+    assert deployed.code == 0, deployed.output
+    session, pod = people.sign_in(), people.wait().metadata.uid
+    rotated = site.rotate("litellm_master_key", options=("-vvvv", "--diff"), **people.variables)
+    assert rotated.code == 0, rotated.output
+    new = keys(site)[MASTER]
+    assert new != old
+    assert people.ask("GET", "/openai/config", token=session)["OPENAI_API_KEYS"] == [new]
+    question = {"model": "vllm-qwen", "stream": False, "messages": [{"role": "user", "content": "Are you there?"}]}
+    assert people.ask("POST", "/api/chat/completions", question, session)["choices"]
+    assert people.wait().metadata.uid == pod, "no pod starts anew, so nobody's page is gone"
+    assert_none_is_told(rotated.output, old, new)

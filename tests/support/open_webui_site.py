@@ -81,6 +81,21 @@ class OpenWebuiSite(Site):
         """Run a playbook's part that is Open-WebUI."""
         return super().play(name, "--tags", "open_webui", *options, environ=environ, **{**self.variables, **variables})
 
+    @contextmanager
+    def litellm_down(self) -> Iterator[None]:
+        """Nobody is behind LiteLLM's addresses for a while."""
+        apps = client.AppsV1Api(self.core.api_client)
+        apps.patch_namespaced_deployment("upstream", self.namespace, {"spec": {"replicas": 0}})
+        try:
+            for _each in range(120):
+                if not self.core.list_namespaced_pod(self.namespace, label_selector="app=upstream").items:
+                    break
+                time.sleep(0.5)
+            yield
+        finally:
+            apps.patch_namespaced_deployment("upstream", self.namespace, {"spec": {"replicas": 1}})
+            wait_until_ready(self.core.api_client, self.namespace)
+
     def set_litellm_key(self, value: str) -> None:
         self.core.patch_namespaced_secret("litellm-secrets", self.namespace, {"stringData": {"LITELLM_MASTER_KEY": value}})
 
