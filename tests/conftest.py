@@ -40,6 +40,12 @@ def _is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that begin alone come first: whoever runs beside them can only wait, which is best done with such a file of its own."""
+    first = {item.path: item for item in reversed(items)}
+    items.sort(key=lambda item: not _is_alone(first[item.path]))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     """Hold the lock from before the first fixture until after the last: alone, or together with all who are not."""

@@ -20,7 +20,7 @@ from drills import NONE_LOST, Job, Jobs, Site, reasons, wait_for
 from playing import Playing, Ran, playing
 from synthetic_drill import ZERO, Drill, good, in_fault
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 SCALE = {"kind": "scale"}
 

@@ -17,7 +17,7 @@ from api_proxy import ApiProxy
 from drills import ATTEMPTS, NONE_LOST, NOT_STARTED, Job, Jobs, Site, reasons, wait_for
 from playing import Playing, Ran, playing
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 JOURNAL = "homelab.llm/failover-probe"
 SHORT = {"steady": 2, "fault": 3, "recovery": 3}

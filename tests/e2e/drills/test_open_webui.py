@@ -45,7 +45,24 @@ def nobody(chat: Chat, _lane: str, person: Person) -> Ran:
         chat.site.wait_until_answering("second")
 
 
-DRILLS: dict[str, Callable[[Chat, str, Person], Ran]] = {"scaled": scaled, "silent": silent, "nobody": nobody}
+#: What the backend of the drill `counted` counted while it was asked.
+COUNTED: list[int] = []
+
+
+def counted(chat: Chat, lane: str, person: Person) -> Ran:
+    """Nothing is broken, and the backend counts."""
+
+    def asked() -> int:
+        return int(chat.site.admin(lane, "GET", "/counters")[lane]["requests"])
+
+    before = asked()
+    # Once: one that is done again, for its times, would be counted twice.
+    ran = chat.site.run(chat.site.params(lane, {"kind": "none"}, **told(chat, person)))
+    COUNTED.append(asked() - before)
+    return ran
+
+
+DRILLS: dict[str, Callable[[Chat, str, Person], Ran]] = {"scaled": scaled, "silent": silent, "nobody": nobody, "counted": counted}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +101,14 @@ def test_the_first_word_comes_in_time_from_the_next_tier_and_then_from_the_first
     assert {load["protocol"] for load in drill["loads"]} == {"open_webui"}
     assert drill["environment"]["Open-WebUI"].startswith("0.12.")
     assert {each["id"] for each in drill["thresholds"]} == {"NFR65", "NFR67"}
+
+
+def test_each_message_of_a_probe_is_one_completion_and_nothing_else_is_asked(drilled: dict[str, Ran]) -> None:
+    ran = drilled["counted"]
+    # Beside what is measured, the probe looks once whether each model that it names is there and answers.
+    sent = ran.result["drill"]["requests"]["sent"]
+    assert sent > 10
+    assert 0 <= COUNTED[-1] - sent <= 2, (COUNTED, ran.result["drill"]["requests"])
 
 
 def test_with_nobody_left_each_message_ends_in_a_clear_error_in_time(drilled: dict[str, Ran]) -> None:
