@@ -22,7 +22,8 @@ from setup_page import PAGE, ROOT, Block, blocks
 
 from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient
 
-HELLO = [{"role": "user", "content": "Say hello"}]
+#: Nothing that the page asks: that is in LiteLLM's cache by then.
+QUESTION = [{"role": "user", "content": "What does an error look like?"}]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def explained() -> str:
 def test_errors_are_as_the_page_says(litellm: RunningLiteLLM, providers: Running):
     def said(client: LiteLLMClient, model: str = "claude-opus-4.5") -> tuple[str, int]:
         with pytest.raises(requests.HTTPError) as error:
-            client.call_llm(model, HELLO)
+            client.call_llm(model, QUESTION)
         return str(error.value), error.value.response.status_code
 
     client = litellm.client()
