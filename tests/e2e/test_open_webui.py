@@ -214,18 +214,6 @@ def test_one_that_somebody_else_deploys_gets_its_settings_and_what_is_not_declar
     assert deployments.read_namespaced_deployment("open-webui", site.namespace).metadata.resource_version == before
 
 
-@pytest.mark.usefixtures("running")
-def test_with_litellm_down_it_is_told_in_one_sentence_though_the_list_looks_as_before(site: OpenWebuiSite) -> None:
-    token = site.sign_in()
-    with site.litellm_down():
-        assert [each["id"] for each in site.ask("GET", "/api/models", token=token)["data"]] == list(SERVED)
-        told = site.play()
-    assert (told.code, told.recap["failed"]) == (2, 1), told.output
-    assert f"Open-WebUI gets no models from LiteLLM at {site.urls[0]}" in flat(told.output)
-    assert "See whether LiteLLM runs" in flat(told.output)
-    assert site.play().code == 0
-
-
 RESTARTS: list[tuple[str, dict[str, str]]] = [
     (
         "another address",
@@ -238,6 +226,10 @@ RESTARTS: list[tuple[str, dict[str, str]]] = [
 ]
 
 
+#: What the role declares in the end, besides another LiteLLM.
+ANOTHER: dict[str, Any] = {"open_webui_models_for_everybody": False, "open_webui_access": [{"model": SERVED[1]}]}
+
+
 @pytest.mark.usefixtures("running")
 def test_the_settings_are_the_declared_ones_after_each_of_six_restarts(site: OpenWebuiSite) -> None:
     """Five by somebody else, with variables that change what is in force, and one by the role, with another LiteLLM declared."""
@@ -248,9 +240,7 @@ def test_the_settings_are_the_declared_ones_after_each_of_six_restarts(site: Ope
             played = site.play(open_webui_verify=False)
             assert played.code == 0, (what, played.output)
             assert_is_declared(site, session, site.urls[0])
-        played = site.play(
-            open_webui_litellm_url=site.urls[1], open_webui_models_for_everybody=False, open_webui_access=[{"model": SERVED[1]}]
-        )
+        played = site.play(open_webui_litellm_url=site.urls[1], **ANOTHER)
         assert played.code == 0, played.output
         assert_is_declared(site, session, site.urls[1])
     assert set(stranger.heard) == {403}
@@ -267,6 +257,22 @@ def assert_is_declared(site: OpenWebuiSite, session: str, url: str) -> None:
     assert site.ask("GET", "/api/v1/auths/admin/config", token=session)["ENABLE_SIGNUP"] is False
     person = {"name": "x", "email": "x@example.org", "password": key()}
     assert status_of(site, "POST", SIGN_UP, person) == 403
+
+
+@pytest.mark.usefixtures("running")
+def test_with_litellm_down_it_is_told_in_one_sentence_though_the_list_looks_as_before(site: OpenWebuiSite) -> None:
+    """After a restart, which forgets how often somebody has signed in."""
+    site.play(**ANOTHER, open_webui_litellm_url=site.urls[1], open_webui_verify=False)
+    token = site.sign_in()
+    listed = site.ask("GET", "/api/models", token=token)["data"]
+    with site.litellm_down():
+        assert (
+            [each["id"] for each in site.ask("GET", "/api/models", token=token)["data"]] == [each["id"] for each in listed] == list(SERVED)
+        )
+        told = site.play(**ANOTHER, open_webui_litellm_url=site.urls[1])
+    assert (told.code, told.recap["failed"]) == (2, 1), told.output
+    assert f"Open-WebUI gets no models from LiteLLM at {site.urls[1]}" in flat(told.output)
+    assert "See whether LiteLLM runs" in flat(told.output)
 
 
 @pytest.mark.usefixtures("running")

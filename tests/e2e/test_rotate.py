@@ -94,7 +94,8 @@ def test_what_cannot_be_rotated_is_one_error(site: RotatedSite, asked: str, told
 
 
 def test_a_value_that_could_not_be_put_back_is_refused(site: RotatedSite) -> None:
-    said_once(site.rotate("gateway_token", openclaw_anthropic_token=site.tokens[1]), "is given with -e, which wins over everything")
+    for wins in ({"openclaw_anthropic_token": site.tokens[1]}, {"open_webui_litellm_key": {"name": "litellm-secrets"}}):
+        said_once(site.rotate("gateway_token", **wins), "is given with -e, which wins over everything")
 
 
 def test_check_mode_tells_what_would_happen_and_changes_nothing(site: RotatedSite) -> None:
@@ -264,7 +265,9 @@ def test_a_providers_key_is_tried_before_it_is_written_and_told_when_it_is_old(s
 
 def test_who_is_signed_in_to_open_webui_goes_on_with_another_master_key(site: RotatedSite) -> None:
     people, old = OpenWebuiSite(site.core, site.namespace), keys(site)[MASTER]
-    own = {**people.variables, "open_webui_verify_models": ["vllm-qwen"]}
+    # Whose key it has, the inventory says: with -e nothing else could be said.
+    given = ("open_webui_litellm_key", "open_webui_litellm_url")
+    own = {name: value for name, value in people.variables.items() if name not in given} | {"open_webui_verify_models": ["vllm-qwen"]}
     deployed = site.played("site", "--tags", "open_webui", **own)
     assert deployed.code == 0, deployed.output
     session, pod = people.sign_in(), people.wait().metadata.uid
