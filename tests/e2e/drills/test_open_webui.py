@@ -107,7 +107,7 @@ def test_each_message_of_a_probe_is_one_completion_and_nothing_else_is_asked(dri
     ran = drilled["counted"]
     # Beside what is measured, the probe looks once whether each model that it names is there and answers.
     sent = ran.result["drill"]["requests"]["sent"]
-    assert sent > 10
+    assert sent >= 5
     assert 0 <= COUNTED[-1] - sent <= 2, (COUNTED, ran.result["drill"]["requests"])
 
 
