@@ -95,26 +95,23 @@ class Stack:
 
     def ask(self, model: str) -> dict[str, Any]:
         """Ask LiteLLM as a user of the Python client does."""
-        program = (
-            "import json, sys\n"
-            "from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import call_llm\n"
-            "print(json.dumps(call_llm(sys.argv[1], [{'role': 'user', 'content': 'Who are you?'}])))\n"
-        )
-        key = self.variables["LITELLM_MASTER_KEY"]
-        done = self.run(sys.executable, "-c", program, model, PYTHONPATH=str(ROOT / "collections"), LITELLM_MASTER_KEY=key)
-        return dict(json.loads(done.output))
+        return dict(self._told("call_llm", "call_llm({question})", model))
 
     def stream(self, model: str) -> list[str]:
         """Ask LiteLLM for a stream, and return its pieces."""
+        return list(self._told("LiteLLMClient", "list(LiteLLMClient(timeout=300).stream_llm({question}))", model))
+
+    def _told(self, name: str, asked: str, model: str) -> Any:
+        """What this part of the Python client, asked so, returns: run by a program of its own where the stack's ports are."""
+        question = "sys.argv[1], [{'role': 'user', 'content': 'Who are you?'}]"
         program = (
             "import json, sys\n"
-            "from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient\n"
-            "asked = LiteLLMClient(timeout=300).stream_llm(sys.argv[1], [{'role': 'user', 'content': 'Who are you?'}])\n"
-            "print(json.dumps(list(asked)))\n"
+            f"from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import {name}\n"
+            f"print(json.dumps({asked.format(question=question)}))\n"
         )
         key = self.variables["LITELLM_MASTER_KEY"]
         done = self.run(sys.executable, "-c", program, model, PYTHONPATH=str(ROOT / "collections"), LITELLM_MASTER_KEY=key)
-        return list(json.loads(done.output))
+        return json.loads(done.output)
 
     @property
     def variables(self) -> dict[str, str]:
