@@ -47,7 +47,7 @@ def bench() -> None:
             for name in names:
                 print(f"{name:<20} {measured(site, FAULTS[name], 1)}", flush=True)
         finally:
-            sites.close()  # type: ignore[attr-defined]
+            sites.close()
 
 
 def deploy(site: OpenclawSite, **variables: Any) -> None:

@@ -22,6 +22,8 @@ class Part:
     """One of the services of the site; `options` leave the others out."""
 
     title: str
+    #: Its app.kubernetes.io/name.
+    app: str
     namespace: str
     secret: str
     options: tuple[str, ...]
@@ -29,14 +31,15 @@ class Part:
 
 
 PARTS = (
-    Part("site.yml", "ml", "litellm-secrets", ("-e", "openclaw_enabled=false open_webui_enabled=false"), "every tier asked"),
-    Part("its part OpenClaw", "apps", "openclaw-secrets", ("--tags", "openclaw"), "Claude asked"),
+    Part("site.yml", "litellm", "ml", "litellm-secrets", ("-e", "openclaw_enabled=false open_webui_enabled=false"), "every tier asked"),
+    Part("its part OpenClaw", "openclaw", "apps", "openclaw-secrets", ("--tags", "openclaw"), "Claude asked"),
+    Part("its part Open-WebUI", "open-webui", "apps", "open-webui-secrets", ("--tags", "open_webui"), "every model looked for"),
 )
 
 
 def names(part: Part) -> list[str]:
     """What the role converges, as kind and name in its namespace."""
-    chosen = ("--selector", "app.kubernetes.io/managed-by=homelab.llm", "--output", "name")
+    chosen = ("--selector", f"app.kubernetes.io/managed-by=homelab.llm,app.kubernetes.io/name={part.app}", "--output", "name")
     ours = kubectl("--namespace", part.namespace, "get", KINDS, *chosen)
     return [f"namespace/{part.namespace}", f"secret/{part.secret}", *ours.split()]
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from chromium import Browser, running_browser
 from control_ui import ControlUi, Refused
-from forwarded import forwarded, free_port
+from forwarded import forwarded
+from free_port import free_port
 from kubernetes import client
 from openclaw_site import ANTHROPIC, OpenclawSite, openclaw_site
 

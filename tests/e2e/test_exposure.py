@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ways into LiteLLM from outside the cluster, and from one to the other."""
+"""The ways into LiteLLM and OpenClaw from outside the cluster, and from one to the other."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from kubernetes import client
+from openclaw_site import openclaw_site
 from site_under_test import SANDBOX, Played, Site, fresh_site
 
 pytestmark = pytest.mark.cluster
@@ -59,33 +60,33 @@ def openshift(core: client.CoreV1Api) -> Iterator[None]:
     pytest.fail(f"{name} is still being deleted after two minutes")
 
 
-@pytest.fixture
-def ways_in(core: client.CoreV1Api, site: Site) -> Any:
-    """What there is in the namespace, by plural."""
+def ways_into(core: client.CoreV1Api, namespace: str) -> dict[str, Any]:
+    """What there is in a namespace, by plural."""
     custom = client.CustomObjectsApi(core.api_client)
+    found: dict[str, Any] = {}
+    for plural, version in WAYS.items():
+        with contextlib.suppress(client.exceptions.NotFoundException):  # a kind that is not served
+            items = custom.list_namespaced_custom_object(*version.split("/"), namespace, plural)["items"]
+            staying = [each for each in items if "deletionTimestamp" not in each["metadata"]]
+            if staying:
+                (found[plural],) = staying
+    return found
 
-    def read() -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for plural, version in WAYS.items():
-            with contextlib.suppress(client.exceptions.NotFoundException):  # a kind that is not served
-                items = custom.list_namespaced_custom_object(*version.split("/"), site.namespace, plural)["items"]
-                staying = [each for each in items if "deletionTimestamp" not in each["metadata"]]
-                if staying:
-                    (found[plural],) = staying
-        return found
 
-    return read
+@pytest.fixture
+def ways_in(core: client.CoreV1Api, site: Site) -> Callable[[], dict[str, Any]]:
+    return lambda: ways_into(core, site.namespace)
 
 
 def expose(site: Site, how: str, **variables: Any) -> Played:
     return site.play("site", litellm_verify=False, litellm_exposure=how, **variables)
 
 
-def asked_from_outside(site: Site, scheme: str) -> str:
-    """The status of LiteLLM's liveness from this machine, by its host name. Traefik takes a moment to know a new way."""
+def asked_from_outside(site: Site, scheme: str, path: str = "/health/liveliness") -> str:
+    """The status of a liveness, LiteLLM's, from this machine by its host name. Traefik takes a moment to know a new way."""
     addresses = json.loads(subprocess.run([*SANDBOX, "status", "--json"], capture_output=True, check=False).stdout)["addresses"]
     port = addresses["web_tls" if scheme == "https" else "web"].rpartition(":")[2]
-    url = f"{scheme}://{site.namespace}.homelab.localhost:{port}/health/liveliness"
+    url = f"{scheme}://{site.namespace}.homelab.localhost:{port}{path}"
     command = ["curl", "--silent", "--cacert", os.environ["SANDBOX_CA_FILE"], "--output", "/dev/null", "--write-out", "%{http_code}", url]
     for _ in range(240):
         status = subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -144,3 +145,28 @@ def test_a_route_ends_tls_and_leaves_the_host_to_openshift(site: Site, ways_in: 
     expose(site, "route", litellm_host="llm.example.com", litellm_route_termination="none")
     assert "tls" not in ways_in()["routes"]["spec"]
     assert expose(site, "none").code == 0
+
+
+@pytest.mark.usefixtures("openshift")
+def test_openclaw_is_reached_by_an_ingress_and_moves_to_a_route(core: client.CoreV1Api, tmp_path: Path) -> None:
+    with contextlib.closing(openclaw_site(core, tmp_path)) as sites:
+        claw = next(sites)
+        own = {
+            "openclaw_host": f"{claw.namespace}.homelab.localhost",
+            "openclaw_verify": False,
+            "openclaw_trusted_proxies": ["10.244.0.2/31"],
+        }
+        made = claw.play(openclaw_exposure="ingress", **own)
+        assert made.code == 0, made.output
+        assert list(ways_into(core, claw.namespace)) == ["ingresses"]
+        assert asked_from_outside(claw, "http", "/healthz") == "200"
+        moved = claw.play(openclaw_exposure="route", **own)
+        assert moved.code == 0, moved.output
+        (route,) = ways_into(core, claw.namespace).values()
+        assert (route["kind"], route["spec"]["host"]) == ("Route", own["openclaw_host"])
+        assert route["spec"]["tls"] == {"termination": "edge", "insecureEdgeTerminationPolicy": "Redirect"}
+        # Whoever comes that way comes by https, and the page is told so.
+        config = core.read_namespaced_config_map("openclaw-config", claw.namespace).data
+        assert f"https://{own['openclaw_host']}" in "".join(config.values())
+        again = claw.play(openclaw_exposure="route", **own)
+        assert (again.code, again.recap["changed"]) == (0, 0), again.output

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -13,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +24,7 @@ import pytest
 import switched_site
 from api_proxy import ApiProxy
 from kubernetes import client
-from playing import Playing
+from playing import Playing, playing_playbook
 from switched_site import FALLBACK, MODEL
 
 pytestmark = pytest.mark.cluster
@@ -69,17 +67,6 @@ class Site:
     def __init__(self, core: client.CoreV1Api, namespace: str) -> None:
         self.core, self.apps, self.namespace = core, client.AppsV1Api(core.api_client), namespace
 
-    @property
-    def variables(self) -> dict[str, Any]:
-        return {
-            "drill_namespace": self.namespace,
-            "drill_model": MODEL,
-            "litellm_fallbacks": {MODEL: [FALLBACK]},
-            "drill_primary": {"deployment": MODEL, "service": MODEL},
-            "drill_image": drilled_site.SIMULATOR,
-            "drill_key_secret": {"name": "litellm", "key": "LITELLM_MASTER_KEY"},
-        }
-
     def params(self, **changes: Any) -> dict[str, Any]:
         return {
             "state": "suspended",
@@ -97,22 +84,9 @@ class Site:
     @contextmanager
     def playing(self, state: str, *options: str, kubeconfig: Path | None = None, **variables: Any) -> Iterator[Playing]:
         """The playbook as a process in a group of its own, as another machine would have it."""
-        given = json.dumps({**self.variables, **variables})
-        command = ["-m", "ansible.cli.playbook", "playbooks/gaming_mode.yml", "-i", "inventories/sandbox"]
-        with subprocess.Popen(
-            [sys.executable, *command, "-e", given, "-e", f"state={state}", *options],
-            cwd=ROOT,
-            env={**os.environ, **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {}), "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                yield Playing(process)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        given = {**switched_site.variables(self.namespace), **variables, "state": state}
+        with playing_playbook("gaming_mode", given, *options, environ={"KUBECONFIG": str(kubeconfig)} if kubeconfig else {}) as playing:
+            yield playing
 
     def play(self, state: str, *options: str, **variables: Any) -> Played:
         with self.playing(state, *options, **variables) as playing:
@@ -121,9 +95,7 @@ class Site:
     @staticmethod
     def ended(playing: Playing) -> Played:
         """Wait for its end."""
-        playing._process.wait(600)
-        playing._thread.join(10)
-        return Played(playing._process.returncode, playing.output)
+        return Played(playing.wait(), playing.output)
 
     def deployment(self, name: str = MODEL) -> Any:
         return self.apps.read_namespaced_deployment(name, self.namespace)
@@ -160,16 +132,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(core: client.CoreV1Api) -> Iterator[Site]:
-    if "SANDBOX_CA_FILE" not in os.environ:
-        pytest.skip('not on the sandbox: eval "$(sandbox/sandbox env)"')
-    name = f"gm-{uuid.uuid4().hex[:8]}"
-    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
-    try:
-        drilled_site.create(core.api_client, name, switched_site.manifests(KEY))
-        drilled_site.wait_until_ready(core.api_client, name)
-        yield Site(core, name)
-    finally:
-        core.delete_namespace(name)
+    with switched_site.switched_site(core, KEY) as namespace:
+        yield Site(core, namespace)
 
 
 def test_check_mode_tells_what_would_be_and_changes_nothing(site: Site) -> None:

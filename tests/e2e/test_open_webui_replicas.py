@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from all_along import all_along
 from kubernetes import client
 from open_webui_site import EMAIL, SERVED, OpenWebuiSite, open_webui_site
 from shared_stores import put_stores
@@ -60,25 +60,18 @@ def at(pod: Any) -> str:
 def somebody_reads(site: OpenWebuiSite, token: str) -> Iterator[list[str]]:
     """Somebody who asks any pod that is ready for the models, all the while. What went wrong is told."""
     wrong: list[str] = []
-    over = threading.Event()
 
     def read() -> None:
-        while not over.wait(0.2):
-            try:
-                listed = site.ask("GET", "/api/models", token=token)["data"]
-            except client.ApiException as error:
-                wrong.append(f"{error.status} {error.reason}")
-            else:
-                if {each["id"] for each in listed} != set(SERVED):
-                    wrong.append(str(listed))
+        try:
+            listed = site.ask("GET", "/api/models", token=token)["data"]
+        except client.ApiException as error:
+            wrong.append(f"{error.status} {error.reason}")
+        else:
+            if {each["id"] for each in listed} != set(SERVED):
+                wrong.append(str(listed))
 
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
+    with all_along(read, 0.2):
         yield wrong
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.mark.parametrize(

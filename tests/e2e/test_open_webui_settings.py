@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from edges import both_edges
-from forwarded import forwarded, free_port
+from forwarded import forwarded
+from free_port import free_port
 from kubernetes import client
 from open_webui_under_test import MODELS, OpenWebUI, open_webui
 

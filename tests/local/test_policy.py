@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import requests
+from free_port import free_port
 from policies import Asking, Play
-from running_litellm import RunningLiteLLM, asked_of_redis, free_port, new_key, running_redis
+from running_litellm import RunningLiteLLM, asked_of_redis, new_key, running_redis
 from running_simulator import Running, until
 
 from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient, call_llm

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import re
-from types import TracebackType
 
-from playwright.sync_api import Browser, Locator, Page, Request
+from playwright.sync_api import Browser, Locator
+from visited_page import VisitedPage
 
 #: Milliseconds since the navigation began, once a message can be written to a model; else false.
 USABLE = """() => {
@@ -20,38 +20,22 @@ class Refused(Exception):
     """Open-WebUI does not let them in; the text is the page's."""
 
 
-class ChatPage:
-    """The page in a browser that has never been there, until the end of `with`. `asked` has the address of everything it asked for."""
+class ChatPage(VisitedPage):
+    """Open-WebUI's."""
+
+    usable = USABLE
 
     def __init__(self, browser: Browser, url: str, scale: float = 1) -> None:
-        # Chromium knows nothing of a sandbox's authority; nobody looks at certificates here.
-        size = {"width": 1280, "height": 860}
-        self._context = browser.new_context(ignore_https_errors=True, viewport=size, device_scale_factor=scale, locale="en-US")
-        self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(60_000)
+        super().__init__(browser, url, scale, patience=60)
         # What is new is told to administrators at their first visit, a moment after the page is there, and lies over it.
         news = self.page.get_by_role("button", name=re.compile("Okay, Let.s Go"))
         self.page.add_locator_handler(news, lambda: news.click())
-        self._url = url
-        self.asked: list[str] = []
-        self.page.on("request", self._keep)
-        self.page.on("websocket", lambda socket: self.asked.append(socket.url))
-
-    def __enter__(self) -> ChatPage:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """A page that is left open goes on trying to connect."""
-        self._context.close()
-
-    def _keep(self, request: Request) -> None:
-        self.asked.append(request.url)
 
     def open(self) -> float:
         """Load the page and return after how many seconds it asked who one is."""
-        self.page.goto(self._url)
+        self.page.goto(self.url)
         self.page.locator("#password").wait_for()
-        return float(self.page.evaluate("performance.now()")) / 1000
+        return self.loaded()
 
     def sign_in(self, email: str, password: str) -> None:
         """Say who one is, and wait until a message can be written."""
@@ -62,11 +46,6 @@ class ChatPage:
         if not given.value.ok:
             raise Refused(given.value.json()["detail"])
         self.page.wait_for_function(USABLE)
-
-    def come_again(self) -> float:
-        """Load the page as somebody who has been there, and return the seconds until a message can be written."""
-        self.page.goto(self._url)
-        return float(self.page.wait_for_function(USABLE).json_value()) / 1000
 
     def models(self) -> list[str]:
         """Return all that the selector has. It makes only those that are seen, so the list is rolled from its beginning to its end."""

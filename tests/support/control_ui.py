@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from types import TracebackType
 
-from playwright.sync_api import Browser, Locator, Page, Request
+from playwright.sync_api import Browser, Locator
+from visited_page import VisitedPage
 
 #: Milliseconds since the navigation began, once a message can be written and the page does not say that it is still connecting; else false.
 USABLE = """() => {
@@ -23,36 +23,20 @@ class Refused(Exception):
     """The gateway does not let this browser in; the text is the page's."""
 
 
-class ControlUi:
-    """The page in a browser that has never been there, until the end of `with`. `asked` has the address of everything it asked for."""
+class ControlUi(VisitedPage):
+    """OpenClaw's; whoever has its token may come in."""
+
+    usable = USABLE
 
     def __init__(self, browser: Browser, url: str, token: str, scale: float = 1) -> None:
-        # Chromium knows nothing of a sandbox's authority; nobody looks at certificates here.
-        size = {"width": 1280, "height": 860}
-        self._context = browser.new_context(ignore_https_errors=True, viewport=size, device_scale_factor=scale)
-        self.page: Page = self._context.new_page()
-        # How long is for who asks to judge; half a minute would be an error where gateway and browser share their processors with others.
-        self.page.set_default_timeout(90_000)
-        self._url, self._token = url, token
-        self.asked: list[str] = []
-        self.page.on("request", self._keep)
-        self.page.on("websocket", lambda socket: self.asked.append(socket.url))
-
-    def __enter__(self) -> ControlUi:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """A page that is left open goes on trying to connect."""
-        self._context.close()
-
-    def _keep(self, request: Request) -> None:
-        self.asked.append(request.url)
+        super().__init__(browser, url, scale, patience=90)
+        self._token = token
 
     def open(self) -> float:
         """Load the page and return after how many seconds it asked for the token."""
-        self.page.goto(self._url)
+        self.page.goto(self.url)
         self._connect.wait_for()
-        return float(self.page.evaluate("performance.now()")) / 1000
+        return self.loaded()
 
     def sign_in(self, approve: Callable[[str], object] | None = None) -> None:
         """Give the token; `approve` runs the command that the page names for a browser that the gateway has not seen before."""
@@ -68,11 +52,6 @@ class ControlUi:
             assert approve, "the gateway wants this browser to be approved"
             approve(found[0])
         self.page.wait_for_function(USABLE)
-
-    def come_again(self) -> float:
-        """Load the page as somebody who has been there, and return the seconds until a message can be written."""
-        self.page.goto(self._url)
-        return float(self.page.wait_for_function(USABLE).json_value()) / 1000
 
     def wait_until(self, done: Callable[[], bool]) -> None:
         """Let the page work until something is so."""

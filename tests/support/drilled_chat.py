@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import drills
-from forwarded import forwarded, free_port
+from forwarded import forwarded
+from free_port import free_port
 from site_under_test import Site
 
 SECRET, NAME = "open-webui-secrets", "open-webui"

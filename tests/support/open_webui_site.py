@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from all_along import all_along
 from drilled_site import ADMIN_PORT, SIMULATOR, create, deployment, service, wait_until_ready
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -149,28 +149,22 @@ class OpenWebuiSite(Site):
     @contextmanager
     def stranger(self) -> Iterator[Stranger]:
         """Somebody who tries to sign up all the while, at each pod itself: from before it listens, whether it is ready or not."""
-        seen, over = Stranger(), threading.Event()
+        seen = Stranger()
 
         def knock() -> None:
-            while not over.wait(0.1):
-                pod = self.pod()
-                if pod is None:
-                    continue
-                person = {"name": "Stranger", "email": f"{uuid.uuid4().hex[:8]}@example.org", "password": secrets.token_urlsafe(16)}
-                try:
-                    self.ask("POST", SIGN_UP, person, target=f"pods/{pod.metadata.name}:8080")
-                    seen.answers.append(200)
-                except ApiException as error:
-                    # The API server says itself, in a Status, that a pod does not listen yet.
-                    seen.answers.append(0 if '"kind":"Status"' in str(error.reason) or "proxy" in str(error.reason) else int(error.status))
+            pod = self.pod()
+            if pod is None:
+                return
+            person = {"name": "Stranger", "email": f"{uuid.uuid4().hex[:8]}@example.org", "password": secrets.token_urlsafe(16)}
+            try:
+                self.ask("POST", SIGN_UP, person, target=f"pods/{pod.metadata.name}:8080")
+                seen.answers.append(200)
+            except ApiException as error:
+                # The API server says itself, in a Status, that a pod does not listen yet.
+                seen.answers.append(0 if '"kind":"Status"' in str(error.reason) or "proxy" in str(error.reason) else int(error.status))
 
-        thread = threading.Thread(target=knock)
-        thread.start()
-        try:
+        with all_along(knock, 0.1):
             yield seen
-        finally:
-            over.set()
-            thread.join()
 
 
 def open_webui_site(core: client.CoreV1Api) -> Iterator[OpenWebuiSite]:

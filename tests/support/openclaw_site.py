@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def certificate(folder: Path) -> dict[str, str]:
     return {name: path.read_text() for name, path in files.items()}
 
 
-def openclaw_site(core: client.CoreV1Api, folder: Path) -> Iterator[OpenclawSite]:
+def openclaw_site(core: client.CoreV1Api, folder: Path) -> Generator[OpenclawSite, None, None]:
     """A namespace that takes nothing but restricted pods, removed afterwards."""
     name = f"oc-{uuid.uuid4().hex[:8]}"
     core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})

@@ -86,9 +86,14 @@ class Playing:
         else:
             os.kill(self._process.pid, number)
 
-    def finish(self, seconds: float = 600) -> Ran:
+    def wait(self, seconds: float = 600) -> int:
+        """Wait for its end and for all that it said; return its code."""
         self._process.wait(seconds)
         self._thread.join(10)
+        return self._process.returncode
+
+    def finish(self, seconds: float = 600) -> Ran:
+        self.wait(seconds)
         found = re.search(r"OUTCOME ([A-Za-z0-9+/=]+) END", self.output)
         assert found, self.output
         return Ran(json.loads(base64.b64decode(found[1])), self.output)
@@ -109,10 +114,24 @@ def playing(kubeconfig: Path, folder: Path, params: Mapping[str, Any], *, check:
     play = {"hosts": "localhost", "gather_facts": False, "vars": variables}
     playbook = folder / f"{name}-{time.monotonic_ns()}.yml"
     playbook.write_text(yaml.safe_dump([{**play, "tasks": [{**task, "register": "outcome", "ignore_errors": True}, told]}]))
+    with _process(["--check"] * check + [str(playbook)], _PLAIN) as started:
+        yield started
+
+
+@contextmanager
+def playing_playbook(name: str, variables: Mapping[str, Any], *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Playing]:
+    """One of our playbooks, on the sandbox's inventory, the same way. No variable may be a key: others see the command line."""
+    told = {"ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1", **(environ or {})}
+    with _process([f"playbooks/{name}.yml", "-i", "inventories/sandbox", "-e", json.dumps(variables), *options], told) as started:
+        yield started
+
+
+@contextmanager
+def _process(words: list[str], environ: Mapping[str, str]) -> Iterator[Playing]:
     with subprocess.Popen(
-        [sys.executable, "-m", "ansible.cli.playbook", *["--check"] * check, str(playbook)],
+        [sys.executable, "-m", "ansible.cli.playbook", *words],
         cwd=ROOT,
-        env={**os.environ, **_PLAIN},
+        env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from free_port import free_port
+
 from ansible_collections.homelab.llm.plugins.module_utils.litellm_client import LiteLLMClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,13 +26,6 @@ _STARTS_WITHIN, _ENDS_WITHIN = 420, 60
 def new_key() -> str:
     """A key that nobody has ever had."""
     return f"sk-{secrets.token_hex(16)}"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def program(name: str) -> str:

@@ -4,11 +4,17 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import drilled_site
+import pytest
 import yaml
 from drilled_site import Group
+from kubernetes import client
 
 MODEL, FALLBACK = "one", "one-next"
 GROUPS = {
@@ -43,3 +49,30 @@ def manifests(key: str) -> list[dict[str, Any]]:
         *drilled_site.backend(MODEL, "vllm"),
         *drilled_site.backend(FALLBACK, "ollama"),
     ]
+
+
+@contextmanager
+def switched_site(core: client.CoreV1Api, key: str) -> Iterator[str]:
+    """The namespace of one that serves, removed afterwards."""
+    if "SANDBOX_CA_FILE" not in os.environ:
+        pytest.skip('not on the sandbox: eval "$(sandbox/sandbox env)"')
+    name = f"switched-{uuid.uuid4().hex[:8]}"
+    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    try:
+        drilled_site.create(core.api_client, name, manifests(key))
+        drilled_site.wait_until_ready(core.api_client, name)
+        yield name
+    finally:
+        core.delete_namespace(name)
+
+
+def variables(namespace: str) -> dict[str, Any]:
+    """What the playbooks have to be told of it."""
+    return {
+        "drill_namespace": namespace,
+        "drill_model": MODEL,
+        "litellm_fallbacks": {MODEL: [FALLBACK]},
+        "drill_primary": {"deployment": MODEL, "service": MODEL},
+        "drill_image": drilled_site.SIMULATOR,
+        "drill_key_secret": {"name": "litellm", "key": "LITELLM_MASTER_KEY"},
+    }

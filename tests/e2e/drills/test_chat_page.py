@@ -17,7 +17,7 @@ from chat_page import ChatPage, Refused
 from chromium import Browser, running_browser
 from drilled_chat import Chat, Person
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 #: Seconds until the page can be used.
 LIMIT = 3.0
@@ -133,6 +133,7 @@ def test_a_wrong_password_lets_nobody_in(chat: Chat, browser: Browser) -> None:
             page.sign_in("nobody@example.org", "not the password")
 
 
+@pytest.mark.alone
 def test_the_page_is_usable_within_the_limit_and_asks_nobody_else(
     chat: Chat, browser: Browser, somebody: Person, record_property: Callable[[str, object], None]
 ) -> None:

@@ -14,7 +14,7 @@ from drilled_chat import Chat, Person
 from drills import LIVELY, reasons
 from playing import Ran
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = pytest.mark.cluster
 
 DURATIONS = {"steady": 4, "fault": 6, "recovery": 5}
 
@@ -88,6 +88,8 @@ def drilled(chat: Chat, chats_before: int, people: dict[str, Person]) -> dict[st
         return dict(zip(DRILLS, pool.map(run, DRILLS), strict=True))
 
 
+#: All drills are done before the first test.
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["scaled", "silent"])
 def test_the_first_word_comes_in_time_from_the_next_tier_and_then_from_the_first_again(drilled: dict[str, Ran], name: str) -> None:
     ran = drilled[name]
