@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -21,6 +22,13 @@ from chat_page import ChatPage  # the path has to be set first
 from chromium import Browser, running_browser
 
 SANDBOX = Path(__file__).resolve().parents[2] / "sandbox" / "sandbox"
+#: Asked by the page itself: only the browser knows the way to a host below localhost.
+ASK = """async ([method, path, body, token]) => {
+  const headers = { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) };
+  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
+  return answer.json();
+}"""
 ADMINISTRATOR, SOMEBODY = "admin@open-webui.internal", "somebody@example.org"
 
 
@@ -33,16 +41,19 @@ def somebody(browser: Browser, url: str) -> Iterator[str]:
     """Give somebody an account, and take it and their conversations away in the end; their password."""
     found = sandbox("kubectl", "--", "--namespace", "apps", "get", "secret", "open-webui-secrets", "--output", "json")
     password = base64.b64decode(json.loads(found)["data"]["WEBUI_ADMIN_PASSWORD"]).decode()
-    context = browser.new_context(ignore_https_errors=True, base_url=url)
-    signed_in = context.request.post("/api/v1/auths/signin", data={"email": ADMINISTRATOR, "password": password}).json()
-    bearer = {"Authorization": f"Bearer {signed_in['token']}"}
     about = {"name": "Somebody", "email": SOMEBODY, "password": secrets.token_urlsafe(16), "role": "user"}
-    made = context.request.post("/api/v1/auths/add", data=about, headers=bearer).json()
-    try:
-        yield about["password"]
-    finally:
-        context.request.delete(f"/api/v1/users/{made['id']}", headers=bearer)
-        context.close()
+    with ChatPage(browser, url) as visited:
+        visited.open()
+
+        def ask(method: str, path: str, body: object, token: str = "") -> Any:
+            return visited.page.evaluate(ASK, [method, path, body, token])
+
+        token = ask("POST", "/api/v1/auths/signin", {"email": ADMINISTRATOR, "password": password})["token"]
+        made = ask("POST", "/api/v1/auths/add", about, token)
+        try:
+            yield about["password"]
+        finally:
+            ask("DELETE", f"/api/v1/users/{made['id']}", None, token)
 
 
 def take(out: Path, scale: float) -> None:
@@ -59,6 +70,7 @@ def take(out: Path, scale: float) -> None:
         page.choose("groq/llama-3.3-70b-versatile")
         page.ask("And somebody else, in the same conversation?")
         page.open_selector()
+        page.page.wait_for_timeout(600)  # it comes into sight slowly
         page.page.screenshot(path=out)
 
 
