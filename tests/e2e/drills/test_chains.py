@@ -13,6 +13,8 @@ import drilled_site
 import pytest
 from drills import NONE_LOST, Job, Site, reasons
 from enforcer import Enforcer
+from forwarded import forwarded
+from free_port import free_port
 from playing import Ran
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
@@ -110,6 +112,25 @@ def test_documents_are_answered_while_the_gpu_is_away(outcome: Ran, job: Job) ->
     del job
     assert outcome.result.get("verdict") == "pass", outcome.output
     assert outcome.result["drill"]["loads"][0]["prompt_tokens"] == 8200
+
+
+def from_this_machine(site: Site, _place: str) -> Ran:
+    """Two models at once that lose their first tier together, asked from the controller by a way into the cluster."""
+    models = [{"model": "first", "chain": ["first", "second"], "rate": 4}, {"model": "upper", "chain": ["upper", "lower"], "rate": 2}]
+    with forwarded(f"{site.namespace}/litellm", free_port()) as url:
+        return site.drill("first", {"kind": "refuse"}, vantage="controller", url=f"{url}v1", models=models)
+
+
+@pytest.mark.parametrize("job", [Job(from_this_machine, "pair")])
+def test_several_models_are_asked_at_once_from_the_controller_and_each_is_judged(outcome: Ran, job: Job, key: str) -> None:
+    del job
+    assert outcome.result.get("verdict") == "pass", outcome.output
+    drill = outcome.result["drill"]
+    assert [(load["name"], load["rate"]) for load in drill["loads"]] == [("first", 4), ("upper", 2)]
+    assert drill["environment"]["asked from"] == "the controller"
+    assert drill["requests"]["by_phase"]["fault"].keys() >= {"second", "lower"}
+    assert drill["requests"]["by_phase"]["recovery"].keys() >= {"first", "upper"}
+    assert key not in outcome.output
 
 
 def spoil(site: Site, _place: str) -> tuple[Ran, Any, Any, list[str]]:
