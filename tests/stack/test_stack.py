@@ -98,7 +98,9 @@ def test_a_key_that_is_there_stays_and_a_new_one_is_used(stack: Stack) -> None:
             "litellm_params": {"model": "ollama_chat/neural-chat", "api_base": "http://ollama:11434", "timeout": 300},
         },
     ]
-    run = stack.play("-vvv", variables={"local_stack_models": models}, ANTHROPIC_API_KEY=new, OPENAI_API_KEY="sk-proj-ours01234567890123")
+    policy = {"litellm": {"fallback_strategy": ["claude-opus-4.5", "ollama/neural-chat"]}}
+    variables = {"local_stack_models": models, "local_stack_policy": policy}
+    run = stack.play("-vvv", variables=variables, ANTHROPIC_API_KEY=new, OPENAI_API_KEY="sk-proj-ours01234567890123")
     assert "OPENAI_API_KEY in .env is another one than in your environment, and stays" in run.text
     assert "# a note" in env.read_text()
     assert stack.variables["OPENAI_API_KEY"] == "sk-proj-theirs0123456789"
@@ -167,7 +169,7 @@ def test_an_interrupted_pull_goes_on_where_it_was(stack: Stack) -> None:
     assert second["start"] > 0, done.output
     assert "begun at" in done.text
     assert OTHER_SENTENCE in stack.run("docker", "exec", "homelab-llm-ollama-1", "ollama", "run", "other", "Who are you?").text
-    assert '"changed": false' in stack.run(*words).output
+    assert "changed: false" in stack.run(*words).output
 
 
 def _kill_marked() -> None:

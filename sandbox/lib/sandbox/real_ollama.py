@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import subprocess
+import time
 from typing import Any
 
 from sandbox import engine, images, manifests
 from sandbox.box import Box
+from sandbox.errors import SandboxError
 from sandbox.load import import_archive
 from sandbox.progress import step
 from sandbox.tiny_model import PARAMETERS, SENTENCE, TEMPLATE, model
@@ -22,6 +26,10 @@ for name in $MODELS; do ollama show "$name" >/dev/null 2>&1 || ollama create "$n
 touch /data/ready
 wait
 """
+_ADDRESS = "http://ollama.ml.svc.cluster.local:11434"
+_ASK = f"import urllib.request as u; u.build_opener(u.ProxyHandler({{}})).open('{_ADDRESS}/api/version', timeout=2).read()"
+#: Answers in a row that say it is so, and seconds until then at most.
+_ENOUGH, _LED_WITHIN = 5, 60
 
 
 def modelfile() -> str:
@@ -89,3 +97,17 @@ def put(box: Box) -> None:
         documents = "\n---\n".join(json.dumps(body) for body in objects())
         kubectl(box, "apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=documents)
         kubectl(box, "--request-timeout=0", "rollout", "status", "--namespace", "ml", "deployment/ollama", "--timeout=180s")
+        _wait_until_led_to(box)
+
+
+def _wait_until_led_to(box: Box) -> None:
+    """Wait until its Service leads to nobody else: a moment longer some connections go to the pod before it, which is not there any more."""
+    asking = [*box.enter(), shutil.which("python3") or "python3", "-c", _ASK]
+    deadline = time.monotonic() + _LED_WITHIN
+    in_a_row = 0
+    while in_a_row < _ENOUGH:
+        in_a_row = in_a_row + 1 if subprocess.run(asking, capture_output=True, check=False).returncode == 0 else 0
+        if time.monotonic() > deadline:
+            raise SandboxError(
+                f"the real Ollama does not answer at {_ADDRESS} after {_LED_WITHIN} s", "see its log: kubectl logs -n ml deploy/ollama"
+            )
