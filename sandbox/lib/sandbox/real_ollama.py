@@ -101,7 +101,7 @@ def put(box: Box) -> None:
 
 
 def _wait_until_led_to(box: Box) -> None:
-    """Wait until its Service leads to nobody else: a moment longer some connections go to the pod before it, which is not there any more."""
+    """Wait until its Service leads to nobody else: for a moment some connections still go to the pod before it, which is gone."""
     asking = [*box.enter(), shutil.which("python3") or "python3", "-c", _ASK]
     deadline = time.monotonic() + _LED_WITHIN
     in_a_row = 0
