@@ -123,6 +123,8 @@ def variables(namespace: str) -> Mapping[str, Any]:
         "litellm_namespace": namespace,
         "litellm_exposure": "none",
         "litellm_verify": False,
+        "openclaw_enabled": False,
+        "open_webui_enabled": False,
         "litellm_models": [
             entry(PRIMARY, "openai/Qwen/Qwen2.5-7B-Instruct-AWQ", "/v1", api_key="sk-none", timeout=600),
             entry(SPARE, "ollama_chat/qwen2.5:3b", "", timeout=600),
