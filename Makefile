@@ -18,7 +18,7 @@ test: ## Run every test
 test-unit: venv ## Run the unit tests only
 	@.venv/bin/python -m pytest
 
-test-stack: venv ## Run only the tests of the local stack, with a real Ollama and engine
+test-stack: venv ## Try the local stack with a real Ollama and engine; building Ollama takes some minutes, so it is no part of test
 	@.venv/bin/python -m pytest tests/stack
 
 lint: venv ## Run every static check
