@@ -183,6 +183,8 @@ def meet(one: Ran, other: Ran) -> bool:
     for ran in (one, other):
         drill = ran.result["drill"]
         phases = drill["phases"]
+        if "fault" not in phases:  # it had no time for one
+            return False
         zero = datetime.fromisoformat(drill["started_at"]).timestamp() - phases["steady"][0]
         spans.append((zero + phases["fault"][0], zero + phases["restore"][0]))
     (begin, end), (since, until) = sorted(spans)
