@@ -13,7 +13,6 @@ from pathlib import Path
 import yaml
 from measure import ANSIBLE, kubectl, report, run, seconds
 
-INVENTORY = (ANSIBLE, "-i", "inventories/sandbox")
 KINDS = "configmap,service,deployment,networkpolicy,ingressroute,persistentvolumeclaim"
 
 
@@ -22,17 +21,19 @@ class Part:
     """One of the services of the site."""
 
     role: str
-    #: Its app.kubernetes.io/name.
-    app: str
     namespace: str
-    secret: str
     asked: str
+
+    @property
+    def app(self) -> str:
+        """Its app.kubernetes.io/name."""
+        return self.role.replace("_", "-")
 
 
 PARTS = (
-    Part("litellm", "litellm", "ml", "litellm-secrets", "every tier asked"),
-    Part("openclaw", "openclaw", "apps", "openclaw-secrets", "Claude asked"),
-    Part("open_webui", "open-webui", "apps", "open-webui-secrets", "every model looked for"),
+    Part("litellm", "ml", "every tier asked"),
+    Part("openclaw", "apps", "Claude asked"),
+    Part("open_webui", "apps", "every model looked for"),
 )
 
 
@@ -40,7 +41,7 @@ def names(part: Part) -> list[str]:
     """What the role converges, as kind and name in its namespace."""
     chosen = ("--selector", f"app.kubernetes.io/managed-by=homelab.llm,app.kubernetes.io/name={part.app}", "--output", "name")
     ours = kubectl("--namespace", part.namespace, "get", KINDS, *chosen)
-    return [f"namespace/{part.namespace}", f"secret/{part.secret}", *ours.split()]
+    return [f"namespace/{part.namespace}", f"secret/{part.app}-secrets", *ours.split()]
 
 
 def rival_playbook(part: Part, folder: Path) -> tuple[Path, int]:
@@ -67,7 +68,7 @@ def role_playbook(part: Part, folder: Path) -> Path:
 
 def compare(part: Part) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        role = (*INVENTORY, role_playbook(part, Path(folder)))
+        role = (ANSIBLE, "-i", "inventories/sandbox", role_playbook(part, Path(folder)))
         ours = seconds(lambda: run(*role, "--skip-tags", "verify"))
         verified = seconds(lambda: run(*role))
         rival, count = rival_playbook(part, Path(folder))

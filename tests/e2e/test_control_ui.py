@@ -147,7 +147,7 @@ def test_without_the_token_nobody_gets_in(addressed: Addressed, browser: Browser
 
 
 def test_a_page_at_another_address_is_refused_and_told_which_setting_to_change(addressed: Addressed, browser: Browser) -> None:
-    with forwarded(f"{addressed.site.namespace}/openclaw", free_port()) as elsewhere, browser.new_page() as page:
+    with forwarded(f"{addressed.site.namespace}/openclaw") as elsewhere, browser.new_page() as page:
         page.goto(elsewhere)
         page.get_by_text("Browser origin not allowed").wait_for()
         assert "gateway.controlUi.allowedOrigins" in page.inner_text("body")

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from edges import both_edges
 from forwarded import forwarded
-from free_port import free_port
 from kubernetes import client
 from open_webui_under_test import MODELS, OpenWebUI, open_webui
 
@@ -230,7 +229,7 @@ def test_by_its_address_it_needs_no_pod(run_module: Any, webui: OpenWebUI) -> No
     password = (Secret(webui.core, webui.namespace, login["admin_password_from"]["name"]).values or {})["PASSWORD"]
     given = {"admin_email": login["admin_email"], "admin_password": password}
     other = not webui.ask("GET", "/api/v1/auths/admin/config")["ENABLE_COMMUNITY_SHARING"]
-    with forwarded(f"{webui.namespace}/open-webui", free_port()) as url:
+    with forwarded(f"{webui.namespace}/open-webui") as url:
         wanted = {**given, "url": url, "kubeconfig": "/not/there", "admin": {"ENABLE_COMMUNITY_SHARING": other}}
         done = run_module("open_webui_settings", wanted, verbosity=4)
         assert done.result.get("changes") == ["admin.ENABLE_COMMUNITY_SHARING"], done.output

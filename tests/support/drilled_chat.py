@@ -16,7 +16,6 @@ from typing import Any
 
 import drills
 from forwarded import forwarded
-from free_port import free_port
 from site_under_test import Site
 
 SECRET, NAME = "open-webui-secrets", "open-webui"
@@ -94,5 +93,5 @@ def drilled_chat(site: drills.Site) -> Iterator[Chat]:
     assert played.code == 0, played.output
     found = site.core.read_namespaced_secret(SECRET, site.namespace).data
     password = base64.b64decode(found["WEBUI_ADMIN_PASSWORD"]).decode()
-    with forwarded(f"{site.namespace}/{NAME}", free_port()) as address:
+    with forwarded(f"{site.namespace}/{NAME}") as address:
         yield Chat(site, address, Person(email, password, SECRET))

@@ -13,8 +13,8 @@ from site_under_test import SANDBOX
 
 
 @contextmanager
-def forwarded(service: str, port: int) -> Iterator[str]:
-    """A Service on a port of this machine, as another client of the network sees it."""
+def forwarded(service: str, port: int = 0) -> Iterator[str]:
+    """A Service on a port of this machine, any free one for 0, as another client of the network sees it."""
     with subprocess.Popen([*SANDBOX, "forward", service, "--port", str(port)], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -156,7 +156,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
 def _environment(engine: Engine) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY") and name.lower() != "http_proxy"}
     # As in a shell that has the project's environment.
-    path = f"{PROGRAMS}{os.pathsep}{engine.environment.get('PATH', os.environ['PATH'])}"
+    path = f"{PROGRAMS}{os.pathsep}{engine.environment['PATH']}"
     return {**kept, **engine.environment, "PATH": path, "ANSIBLE_NOCOLOR": "1", "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
 
 

@@ -11,13 +11,13 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from all_along import all_along
 from drilled_site import ADMIN_PORT, SIMULATOR, create, deployment, service, wait_until_ready
 from kubernetes import client
 from openclaw_site import ANTHROPIC, OpenclawSite
@@ -156,24 +156,18 @@ class Clients:
     @contextmanager
     def follow(self, name: str, site: RotatedSite) -> Iterator[None]:
         """Let this client have the key that OpenClaw's gateway has: what is in its Secret from the moment a new gateway is there."""
-        over = threading.Event()
+        known = ""
 
         def watch() -> None:
-            known = ""
-            while not over.wait(0.2):
-                pod = site.gateway()
-                if pod and pod.metadata.uid != known and pod.status.phase == "Running":
-                    known = pod.metadata.uid
-                    self.tell(name, site.keys("openclaw-secrets")["LITELLM_API_KEY"])
+            nonlocal known
+            pod = site.gateway()
+            if pod and pod.metadata.uid != known and pod.status.phase == "Running":
+                known = pod.metadata.uid
+                self.tell(name, site.keys("openclaw-secrets")["LITELLM_API_KEY"])
 
         self.tell(name, site.keys("openclaw-secrets")["LITELLM_API_KEY"])
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
+        with all_along(watch, 0.2):
             yield
-        finally:
-            over.set()
-            watcher.join()
 
     def finish(self) -> dict[str, list[tuple[float, str]]]:
         said, _none = self._process.communicate(timeout=300)

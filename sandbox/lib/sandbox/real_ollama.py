@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -102,7 +102,7 @@ def put(box: Box) -> None:
 
 def _wait_until_led_to(box: Box) -> None:
     """Wait until its Service leads to nobody else: for a moment some connections still go to the pod before it, which is gone."""
-    asking = [*box.enter(), shutil.which("python3") or "python3", "-c", _ASK]
+    asking = [*box.enter(), sys.executable, "-c", _ASK]
     deadline = time.monotonic() + _LED_WITHIN
     in_a_row = 0
     while in_a_row < _ENOUGH:

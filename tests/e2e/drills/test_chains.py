@@ -14,7 +14,6 @@ import pytest
 from drills import NONE_LOST, Job, Site, reasons
 from enforcer import Enforcer
 from forwarded import forwarded
-from free_port import free_port
 from playing import Ran
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
@@ -117,7 +116,7 @@ def test_documents_are_answered_while_the_gpu_is_away(outcome: Ran, job: Job) ->
 def from_this_machine(site: Site, _place: str) -> Ran:
     """Two models at once that lose their first tier together, asked from the controller by a way into the cluster."""
     models = [{"model": "first", "chain": ["first", "second"], "rate": 4}, {"model": "upper", "chain": ["upper", "lower"], "rate": 2}]
-    with forwarded(f"{site.namespace}/litellm", free_port()) as url:
+    with forwarded(f"{site.namespace}/litellm") as url:
         return site.drill("first", {"kind": "refuse"}, vantage="controller", url=f"{url}v1", models=models)
 
 
